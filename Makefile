@@ -1,0 +1,46 @@
+# The two commands of a first visit are `make up` and, in another terminal, `make demo`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := pyproject.toml requirements.lock scripts/make_venv.py
+
+.PHONY: help install up demo test check bench lock
+
+help:
+	@echo "make up       install into .venv and run the platform (Ctrl-C stops it)"
+	@echo "make demo     simulate devices against the running platform"
+	@echo "make install  only make .venv"
+	@echo "make test     install what the tests need and run them"
+	@echo "make check    lint, types, layers, tests: what must pass before a push"
+	@echo "make bench    measure this machine, 15 minutes; 'make bench ROWS=\"ingest puback\"' for some rows"
+	@echo "make lock     write the lock files anew from .venv"
+
+install: .venv/.installed
+
+up: .venv/.installed
+	@$(BIN)/roadstead up
+
+demo: .venv/.installed
+	@$(BIN)/roadstead device simulate --devices 20
+
+test: .venv/.installed-dev
+	$(BIN)/pytest
+
+check: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+bench: .venv/.installed-dev
+	$(BIN)/python -m bench $(ROWS)
+
+lock: .venv/.installed-dev
+	$(BIN)/python scripts/lock.py
+
+.venv/.installed: $(LOCKS)
+	@$(PYTHON) scripts/make_venv.py
+
+.venv/.installed-dev: $(LOCKS) requirements-dev.lock
+	@$(PYTHON) scripts/make_venv.py --dev

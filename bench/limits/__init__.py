@@ -1,0 +1,1 @@
+"""Physical limits: the least that could be done for the same load, measured beside it."""

@@ -1,0 +1,32 @@
+"""The rows: what is measured, by name."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bench.context import Context
+from bench.result import Result
+from bench.rows.connects import run_connects, run_idle_connections
+from bench.rows.footprint import run_disk, run_idle_memory, run_startup
+from bench.rows.ingest import run_ingest, run_ingest_full, run_ingest_structured
+from bench.rows.latency import run_live, run_puback
+from bench.rows.overload import run_overload
+from bench.rows.reads import run_get_device, run_reads
+from bench.rows.state import run_state
+
+ROWS: dict[str, Callable[[Context], Coroutine[Any, Any, Result]]] = {
+    "ingest": run_ingest,
+    "ingest-structured": run_ingest_structured,
+    "ingest-full": run_ingest_full,
+    "overload": run_overload,
+    "puback": run_puback,
+    "live": run_live,
+    "connects": run_connects,
+    "idle-connections": run_idle_connections,
+    "state": run_state,
+    "disk": run_disk,
+    "get-device": run_get_device,
+    "reads": run_reads,
+    "startup": run_startup,
+    "idle-memory": run_idle_memory,
+}
+"""In the order of the design's table."""

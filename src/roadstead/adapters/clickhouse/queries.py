@@ -1,0 +1,297 @@
+"""Every statement about points. Reads go through the view `point_of` and so cannot leave out the tenant.
+
+A key that was written twice lies there twice until parts are merged. Reads keep the newest by receive time themselves
+(`LIMIT 1 BY`), which on unmerged parts is cheaper than FINAL and reads in the order of the key.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from roadstead.adapters.clickhouse.buckets import Grid
+from roadstead.adapters.clickhouse.transport import Parameters
+from roadstead.core.ports import Function, PointPosition, Series
+from roadstead.kernel.ids import DeviceId, TenantId, to_bytes
+
+_Values = dict[str, str | int | Sequence[Any]]
+
+VIEW = "point_of(tenant = {tenant:UInt32})"
+
+_POINT = "lower(hex(device)), path, toUnixTimestamp64Milli(at), number, text, meta, toUnixTimestamp64Milli(received)"
+_CONTENT = "tuple(toUnixTimestamp64Milli(at), number, text, meta, toUnixTimestamp64Milli(received))"
+_DEVICE = "toFixedString(unhex({device:String}), 12)"
+
+
+class Query(NamedTuple):
+    """A statement and its parameters."""
+
+    sql: str
+    parameters: Parameters
+
+
+class Range(NamedTuple):
+    """Which points a query is about. Times in ms since 1970, `start` inclusive, `end` exclusive, None: open."""
+
+    tenant: TenantId
+    series: Sequence[Series]
+    start: int | None = None
+    end: int | None = None
+
+
+def select_points(range_: Range, *, limit: int, descending: bool, after: PointPosition | None) -> Query:
+    """Points of the paths of one device, in order of time, then path."""
+    where, parameters = _where(range_)
+    return _page(where, parameters, limit=limit, descending=descending, after=after)
+
+
+def select_device_points(
+    range_: Range, device: DeviceId, prefix: str, *, limit: int, descending: bool, after: PointPosition | None
+) -> Query:
+    """The same of all paths with a prefix; the platform's own (`$...`) only when the prefix asks for them."""
+    time, parameters = _time(range_)
+    where = [f"device = {_DEVICE}", *time]
+    if prefix:
+        where.append("startsWith(path, {prefix:String})")
+    if not prefix.startswith("$"):
+        where.append("NOT startsWith(path, '$')")
+    parameters |= {"device": to_bytes(device).hex(), "prefix": prefix}
+    return _page(where, parameters, limit=limit, descending=descending, after=after)
+
+
+def select_newest(range_: Range) -> Query:
+    """The newest point of each series that has one in the range: device, path, content."""
+    where, parameters = _where(range_)
+    sql = f"""
+        SELECT lower(hex(device)), path, argMax({_CONTENT}, tuple(at, received)) FROM {VIEW}
+        WHERE {" AND ".join(where)} GROUP BY device, path
+    """
+    return Query(sql, parameters)
+
+
+def select_newest_number(range_: Range) -> Query:
+    """The same of points with a number."""
+    source, parameters = _distinct(range_, "device, path, at, number, text, meta, received")
+    sql = f"""
+        SELECT lower(hex(device)), path, argMax({_CONTENT}, at) FROM ({source})
+        WHERE number IS NOT NULL GROUP BY device, path
+    """
+    return Query(sql, parameters)
+
+
+def select_thinned(range_: Range, most: int) -> Query:
+    """The points of one series that largest-triangle-three-buckets keeps; those without a number are left out."""
+    source, parameters = _distinct(range_, "at, number")
+    where, _ = _where(range_)
+    sql = f"""
+        SELECT {_POINT} FROM {VIEW}
+        WHERE {" AND ".join(where)} AND toUnixTimestamp64Milli(at) IN (
+            SELECT arrayJoin(largestTriangleThreeBuckets({{most:UInt32}})(toUnixTimestamp64Milli(at), number)).1
+            FROM ({source}) WHERE number IS NOT NULL
+        )
+        ORDER BY at, received DESC LIMIT 1 BY at
+    """
+    return Query(sql, parameters | {"most": most})
+
+
+def select_statistics(range_: Range) -> Query:
+    """One row: count, how many have text, min, max, avg, sum, stddev, median, p95, the first and the last point."""
+    source, parameters = _distinct(range_, "device, path, at, number, text, meta, received")
+    numbers = ", ".join(_AGGREGATES[name] for name in _STATISTICS)
+    sql = f"""
+        SELECT count(), countIf(text != '' OR number IS NULL), {numbers}, argMin({_CONTENT}, at), argMax({_CONTENT}, at)
+        FROM ({source})
+    """
+    return Query(sql, parameters)
+
+
+def select_frequent_texts(range_: Range, most: int) -> Query:
+    """The most frequent texts of a series with their counts."""
+    source, parameters = _distinct(range_, "at, number, text")
+    sql = f"""
+        SELECT text, count() FROM ({source}) WHERE text != '' OR number IS NULL
+        GROUP BY text ORDER BY count() DESC, text LIMIT {{most:UInt32}}
+    """
+    return Query(sql, parameters | {"most": most})
+
+
+def select_count(range_: Range) -> Query:
+    """How many points the series have."""
+    where, parameters = _where(range_)
+    sql = f"""
+        SELECT count() FROM (SELECT path FROM {VIEW} WHERE {" AND ".join(where)} GROUP BY device, path, at)
+        SETTINGS optimize_aggregation_in_order = 1
+    """
+    return Query(sql, parameters)
+
+
+def select_buckets(range_: Range, grid: Grid, functions: Sequence[Function], most: int) -> Query:
+    """Device, path, bucket, then these functions (of those in `_AGGREGATES`); at most `most` rows."""
+    source, parameters = _distinct(range_, "device, path, at, number, text")
+    columns = ", ".join(_AGGREGATES[name] for name in functions)
+    bucket = grid.sql_of("toUnixTimestamp64Milli(at)")
+    sql = f"""
+        SELECT lower(hex(device)), path, {bucket} AS bucket, {columns} FROM ({source})
+        GROUP BY device, path, bucket ORDER BY device, path, bucket LIMIT {{most:UInt32}}
+    """
+    return Query(sql, parameters | grid.parameters | {"most": most})
+
+
+def select_modes(range_: Range, grid: Grid, most: int) -> Query:
+    """Device, path, bucket, its most frequent value as number and text; of two as frequent the one seen last.
+
+    Zero and minus zero are one value, which `number + 0` sees to.
+    """
+    source, parameters = _distinct(range_, "device, path, at, number, text")
+    sql = f"""
+        SELECT lower(hex(device)), path, bucket, argMax(tuple(value, text), tuple(times, latest)) FROM (
+            SELECT device, path, {grid.sql_of("toUnixTimestamp64Milli(at)")} AS bucket, number + 0 AS value, text,
+                   count() AS times, max(at) AS latest
+            FROM ({source}) GROUP BY device, path, bucket, value, text
+        )
+        GROUP BY device, path, bucket ORDER BY device, path, bucket LIMIT {{most:UInt32}}
+    """
+    return Query(sql, parameters | grid.parameters | {"most": most})
+
+
+def select_holds(range_: Range, grid: Grid, carried: Sequence[tuple[str, str, float]], until: int) -> Query:
+    """Device, path, bucket, time-weighted average, seconds that the value was not zero; for every bucket with a value.
+
+    A number holds until the next one, at most until `until`. `carried` is what each series held when the range began.
+    The start of each bucket is a point of its own that repeats the value, so that no stretch crosses a border.
+    """
+    source, parameters = _distinct(range_, "device, path, at, number")
+    sql = f"""
+        SELECT lower(hex(device)), path, {grid.sql_of("since")} AS bucket,
+               sum(value * (next - since)) / sum(next - since), sumIf(next - since, value != 0) / 1000
+        FROM (
+            SELECT device, path, since,
+                   leadInFrame(since, 1, {{until:Int64}}) OVER (
+                       PARTITION BY device, path ORDER BY since, rank ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) AS next,
+                   anyLast(number) OVER (
+                       PARTITION BY device, path ORDER BY since, rank
+                       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS value
+            FROM (
+                SELECT device, path, toUnixTimestamp64Milli(at) AS since, number, 2 AS rank
+                FROM ({source}) WHERE number IS NOT NULL AND since < {{until:Int64}}
+                UNION ALL
+                SELECT toFixedString(unhex(held.1), 12), held.2, {{start:Int64}}, CAST(held.3 AS Nullable(Float64)), 0
+                FROM (SELECT arrayJoin({{carried:Array(Tuple(String, String, Float64))}}) AS held)
+                UNION ALL
+                SELECT toFixedString(unhex(pair.1), 12), pair.2, greatest(edge, {{start:Int64}}), NULL, 1
+                FROM (SELECT arrayJoin({{pairs:Array(Tuple(String, String))}}) AS pair,
+                             arrayJoin({grid.sql_starts}) AS edge)
+                WHERE edge < {{until:Int64}}
+            )
+        )
+        WHERE value IS NOT NULL AND next > since
+        GROUP BY device, path, bucket ORDER BY device, path, bucket
+    """
+    pairs = [(to_bytes(one.device).hex(), one.path) for one in range_.series]
+    own: _Values = {"until": until, "carried": list(carried), "pairs": pairs}
+    return Query(sql, parameters | grid.parameters | own)
+
+
+def select_sizes() -> Query:
+    """One row about the table: parts, rows, bytes on disk."""
+    sql = """
+        SELECT count(), sum(rows), sum(bytes_on_disk) FROM system.parts
+        WHERE database = currentDatabase() AND table = 'point' AND active
+    """
+    return Query(sql, {})
+
+
+# Each skips points without a number, but for count, first and last. `quantileExactInclusive` interpolates, as
+# spreadsheets and numpy do. Both `rate` and `delta` are about the first and the last number of the bucket.
+_DELTA = "argMax(number, at) - argMin(number, at)"
+_AGGREGATES = {
+    Function.AVG: "avg(number)",
+    Function.MIN: "min(number)",
+    Function.MAX: "max(number)",
+    Function.SUM: "sum(number)",
+    Function.COUNT: "count()",
+    Function.FIRST: "argMin(tuple(number, text), at)",
+    Function.LAST: "argMax(tuple(number, text), at)",
+    Function.STDDEV: "stddevSampStable(number)",
+    Function.MEDIAN: "quantileExactInclusive(0.5)(number)",
+    Function.P95: "quantileExactInclusive(0.95)(number)",
+    Function.DELTA: _DELTA,
+    Function.RATE: f"({_DELTA}) * 1000 / nullIf(toUnixTimestamp64Milli(maxIf(at, number IS NOT NULL))"
+    " - toUnixTimestamp64Milli(minIf(at, number IS NOT NULL)), 0)",
+}
+_STATISTICS = (
+    Function.MIN,
+    Function.MAX,
+    Function.AVG,
+    Function.SUM,
+    Function.STDDEV,
+    Function.MEDIAN,
+    Function.P95,
+)
+
+
+def _page(where: list[str], parameters: _Values, *, limit: int, descending: bool, after: PointPosition | None) -> Query:
+    way, beyond = ("DESC", "<") if descending else ("ASC", ">")
+    if after is not None:
+        # The first half is for the index, which cannot use a tuple that skips a column of the key.
+        where.append(f"at {beyond}= {_instant('after_at')}")
+        where.append(f"tuple(at, path) {beyond} tuple({_instant('after_at')}, {{after_path:String}})")
+        parameters |= {"after_at": after.at, "after_path": after.path}
+    sql = f"""
+        SELECT {_POINT} FROM {VIEW} WHERE {" AND ".join(where)}
+        ORDER BY at {way}, path {way}, received DESC LIMIT 1 BY at, path LIMIT {{limit:UInt64}}
+    """
+    return Query(sql, parameters | {"limit": limit})
+
+
+def _distinct(range_: Range, columns: str) -> tuple[str, _Values]:
+    """A subquery of the points of a range, each key once."""
+    where, parameters = _where(range_)
+    sql = f"""
+        SELECT {columns} FROM {VIEW} WHERE {" AND ".join(where)}
+        ORDER BY device, path, at, received DESC LIMIT 1 BY device, path, at
+    """
+    return sql, parameters
+
+
+def _where(range_: Range) -> tuple[list[str], _Values]:
+    """Conditions for the series and the time of a range, in the shapes that the primary key can use."""
+    time, parameters = _time(range_)
+    devices = {to_bytes(one.device).hex() for one in range_.series}
+    paths = {one.path for one in range_.series}
+    if len(devices) == len(paths) == 1:
+        where = [f"device = {_DEVICE}", "path = {path:String}"]
+        parameters |= {"device": devices.pop(), "path": paths.pop()}
+    elif len(devices) == 1:
+        where = [f"device = {_DEVICE}", "path IN (SELECT arrayJoin({paths:Array(String)}))"]
+        parameters |= {"device": devices.pop(), "paths": sorted(paths)}
+    else:
+        # An array behind IN would become a call of `has`, which no index serves: hence the subqueries.
+        ids = "SELECT arrayJoin({devices:Array(String)}) AS id"
+        where = [
+            f"device IN (SELECT toFixedString(unhex(id), 12) FROM ({ids}))",
+            "path IN (SELECT arrayJoin({paths:Array(String)}))",
+        ]
+        parameters |= {"devices": sorted(devices), "paths": sorted(paths)}
+        if len(set(range_.series)) < len(devices) * len(paths):
+            # Pairs cost twice as much to look up as the two by themselves, so this is for what those let through.
+            where.append(
+                "tuple(device, path) IN (SELECT tuple(toFixedString(unhex(id.1), 12), id.2)"
+                " FROM (SELECT arrayJoin({series:Array(Tuple(String, String))}) AS id))"
+            )
+            parameters |= {"series": [(to_bytes(one.device).hex(), one.path) for one in range_.series]}
+    return [*where, *time], parameters
+
+
+def _time(range_: Range) -> tuple[list[str], _Values]:
+    where: list[str] = []
+    parameters: _Values = {"tenant": range_.tenant}
+    if range_.start is not None:
+        where.append(f"at >= {_instant('start')}")
+        parameters["start"] = range_.start
+    if range_.end is not None:
+        where.append(f"at < {_instant('stop')}")
+        parameters["stop"] = range_.end
+    return where, parameters
+
+
+def _instant(parameter: str) -> str:
+    return f"fromUnixTimestamp64Milli({{{parameter}:Int64}}, 'UTC')"

@@ -1,0 +1,87 @@
+"""The api role: the HTTP ports, and what stands behind their routes."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import msgspec
+from prometheus_client import REGISTRY
+
+from roadstead.app.codecs import CODECS
+from roadstead.app.front import Front
+from roadstead.app.metrics import PackMetrics, PlatformMetrics
+from roadstead.app.parts import Parts
+from roadstead.app.running import run_until_stopped
+from roadstead.app.tls import OwnCertificate, public_hosts
+from roadstead.bus import Packer, ensure_streams, plan_streams
+from roadstead.core.messages import Uplink, size_of_uplink
+from roadstead.core.telemetry import DeviceCatalog, Intake
+from roadstead.dialects import native
+from roadstead.gateways.http import HttpServer
+from roadstead.gateways.https import HttpsServer
+from roadstead.gateways.tls import HTTP_ALPN
+from roadstead.workers.forgetting import Forgetting
+from roadstead.workers.live import LiveHub, LiveMetrics
+
+
+async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Until told to stop; requests that are being answered get a few seconds. `ready` is called when ports are open."""
+    settings = parts.settings
+    async with AsyncExitStack() as exits:
+        await ensure_streams(parts.bus, plan_streams())
+        packs = PackMetrics(REGISTRY)
+        packer = Packer[Uplink](
+            parts.bus, encode=msgspec.msgpack.Encoder().encode, size_of=size_of_uplink, report=packs.report
+        )
+        packs.watch(lambda: packer.unacknowledged_bytes)
+        await packer.start()
+        exits.push_async_callback(packer.close)
+        catalog = DeviceCatalog(parts.system_database)
+        forgetting = Forgetting(parts.bus, catalog)
+        await forgetting.open()
+        live = LiveHub(parts.bus, parts.tenant_database, metrics=LiveMetrics(REGISTRY))
+        edge = make_edge(parts, Intake(catalog, CODECS), packer, live)
+        app = Front(
+            native.create_app(edge),
+            checks=edge.checks,
+            metrics=PlatformMetrics(parts.bus, "api", REGISTRY),
+            readers=native.read_networks(settings.http.metrics_from),
+            proxies=edge.trusted_proxies,
+        )
+        jobs = [forgetting.run(), live.run()]
+        if settings.https.port:
+            certificate = OwnCertificate(parts.system_database, parts.ports, public_hosts(settings))
+            tls = await certificate.open(HTTP_ALPN)
+            https = HttpsServer(app, tls)
+            await https.start(settings.http.host, settings.https.port)
+            exits.push_async_callback(https.stop)
+            jobs.append(certificate.keep(tls))
+        http = HttpServer(app)
+        await http.start(settings.http.host, settings.http.port)
+        exits.push_async_callback(http.stop)
+        ready()
+        await run_until_stopped(told, *jobs)
+
+
+def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveHub) -> native.Edge:
+    """What the routes of the native API work with."""
+    settings = parts.settings
+    return native.Edge(
+        parts.tenant_database,
+        parts.system_database,
+        parts.ports,
+        intake,
+        uplinks,
+        live,
+        native.HttpMetrics(REGISTRY),
+        {"database": parts.system_database.ready, "bus": parts.bus.ready, "store": parts.ports.telemetry.ready},
+        max_body_bytes=settings.http.max_body_bytes,
+        expose_docs=settings.expose_api_docs,
+        mqtt_host=settings.public_host,
+        mqtt_port=settings.mqtts.port,
+        trusted_proxies=native.read_networks(settings.http.trusted_proxies),
+        limits=native.Limits(
+            requests_per_minute=settings.limits.requests_per_minute,
+            sign_ins_per_minute=settings.limits.sign_ins_per_minute,
+        ),
+    )

@@ -1,0 +1,77 @@
+"""Lets devices in: where the MQTT door, the core and the topics of the dialects meet."""
+
+from collections.abc import Callable
+
+from roadstead.core import provisioning
+from roadstead.core.ports import Ports
+from roadstead.core.provisioning import DeviceIdentity
+from roadstead.core.work import Entry
+from roadstead.db import Database
+from roadstead.dialects.native import topics as native
+from roadstead.gateways.mqtt.door import Admission, Hello, Rejection, TopicRules
+from roadstead.gateways.mqtt.reasons import Reason
+from roadstead.kernel.errors import Forbidden, Unauthenticated
+
+
+class DatabaseDoorkeeper:
+    """Knows devices by what the database says at this moment; nothing is cached, so nothing can be stale.
+
+    A device comes in with its client certificate. Where there is none to show (plain MQTT, a proxy that ends TLS, a
+    laptop) its id as user name and an API key of its organization with `readings:write` as password do; a password
+    goes before a certificate. The client id is the device's id, or empty.
+    """
+
+    def __init__(self, database: Database, ports: Ports) -> None:
+        self._database = database
+        self._ports = ports
+
+    async def admit(self, hello: Hello) -> Admission | Rejection:
+        """See `Doorkeeper.admit`."""
+        try:
+            async with self._database.tx() as tx:
+                entry = Entry(tx, self._ports, address=_host_of(hello.address), request_id="")
+                device = await _identify(entry, hello)
+        except Unauthenticated as error:
+            reason = Reason.NOT_AUTHORIZED if hello.password is None else Reason.BAD_USER_NAME_OR_PASSWORD
+            return Rejection(reason, str(error))
+        except Forbidden as error:
+            return Rejection(Reason.NOT_AUTHORIZED, str(error))
+        rules = _RULES.get(device.dialect)
+        if rules is None:
+            return Rejection(Reason.NOT_AUTHORIZED, f"devices of the dialect '{device.dialect}' have no topics here")
+        if hello.client_id and hello.client_id.lower() != str(device.device_id):
+            text = f"the client id must be the device id {device.device_id}, or empty"
+            return Rejection(Reason.CLIENT_IDENTIFIER_NOT_VALID, text)
+        return Admission(
+            tenant=device.tenant_id,
+            organization=device.organization_id,
+            device=device.device_id,
+            dialect=device.dialect,
+            rules=rules(device),
+            credential=device.key_id.bytes if device.key_id else b"",
+            expires_at=device.expires_at,
+        )
+
+
+async def _identify(entry: Entry, hello: Hello) -> DeviceIdentity:
+    if hello.password is not None:
+        # What is not UTF-8 is no key of ours; replacing it keeps it from being one.
+        password = hello.password.decode(errors="replace")
+        return await provisioning.admit_key(entry, hello.username or "", password)
+    if hello.certificate is not None:
+        return await provisioning.admit_certificate(entry, hello.certificate)
+    raise Unauthenticated("show a client certificate, or the device id as user name and an API key as password")
+
+
+def _host_of(address: str) -> str:
+    """The host of `host:port`; those of IPv6 stand in brackets there."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def _native_rules(device: DeviceIdentity) -> TopicRules:
+    topics = native.topics_of(device.organization_id, device.device_id)
+    publish = {topic: (native.DIALECT, channel) for topic, channel in topics.published.items()}
+    return TopicRules(publish=publish, hear=topics.heard)
+
+
+_RULES: dict[str, Callable[[DeviceIdentity], TopicRules]] = {native.DIALECT: _native_rules}

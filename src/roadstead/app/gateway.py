@@ -1,0 +1,227 @@
+"""The gateway role: the MQTT ports, and what the rest of the platform tells their sessions."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import msgspec
+import prometheus_client
+import structlog
+
+from roadstead.app.doorkeeper import DatabaseDoorkeeper
+from roadstead.app.metrics import PackMetrics
+from roadstead.app.parts import Parts
+from roadstead.app.running import run_until_stopped
+from roadstead.app.tls import OwnCertificate, public_hosts
+from roadstead.bus import FACTS, NEW, Bus, Packer, Reader, Subscription, ensure_streams, plan_streams
+from roadstead.core.messages import (
+    AnyFact,
+    DeviceDeleted,
+    DeviceStatusChanged,
+    FactMessage,
+    KeyRevoked,
+    OrganizationChanged,
+    SessionsRevoked,
+    Uplink,
+    decode_fact,
+    size_of_uplink,
+)
+from roadstead.db import Database
+from roadstead.gateways.mqtt.gateway import Gateway
+from roadstead.gateways.mqtt.limits import Limits
+from roadstead.gateways.mqtt.metrics import Metrics
+from roadstead.gateways.tls import MQTT_ALPN
+from roadstead.kernel import ids
+from roadstead.kernel.errors import Unavailable
+from roadstead.kernel.ids import TenantId
+
+log = structlog.get_logger()
+
+LEASE_S = 2.0
+"""How often a gateway says that it lives. One that has not said so for a while has left its sessions behind."""
+
+_ARRIVALS = "gateway.arrivals"
+_MOST_ARRIVALS = 100_000
+
+
+class Arrival(msgspec.Struct, frozen=True, array_like=True):
+    """A device has a session in a gateway process: those in others are older, unless they are newer."""
+
+    device: bytes
+    gateway: str
+    opened_at: int
+
+
+class Colleagues:
+    """The other gateway processes, over the bus: a device that comes to one leaves the others (`Peers`)."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        # Bounded: if the bus is away for long, what is forgotten are sessions whose devices have left anyway.
+        self._waiting: deque[Arrival] = deque(maxlen=_MOST_ARRIVALS)
+        self._news = asyncio.Event()
+
+    def arrived(self, device: bytes, gateway: str, opened_at: int) -> None:
+        """See `Peers.arrived`."""
+        self._waiting.append(Arrival(device, gateway, opened_at))
+        self._news.set()
+
+    async def tell(self) -> None:
+        """Send what there is to tell, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                arrivals = [self._waiting.popleft() for _ in range(min(len(self._waiting), 1_000))]
+                try:
+                    await self._bus.nudge(_ARRIVALS, msgspec.msgpack.encode(arrivals))
+                except Unavailable:
+                    self._waiting.extendleft(reversed(arrivals))
+                    await self._bus.connected()
+
+    async def hear(self, gateway: Gateway) -> Subscription:
+        """From now on the gateway lets go of devices that have gone to another process."""
+
+        async def oust(_: str, payload: bytes) -> None:
+            for arrival in msgspec.msgpack.decode(payload, type=list[Arrival]):
+                gateway.oust(arrival.device, arrival.gateway, arrival.opened_at)
+
+        return await self._bus.on(_ARRIVALS, oust)
+
+
+class Withdrawals:
+    """Cuts the sessions of those who may no longer be connected, as soon as the core says so."""
+
+    def __init__(self, bus: Bus, database: Database, gateway: Gateway) -> None:
+        self._reader = Reader(bus, FACTS, start=NEW)
+        self._database = database
+        self._gateway = gateway
+
+    async def open(self) -> None:
+        """Listen from now on: before the first device is let in, so that no fact falls between."""
+        await self._reader.open()
+
+    async def follow(self) -> None:
+        """Until cancelled. Raises when facts were missed: only a fresh start knows then who may be connected."""
+        decoder = msgspec.msgpack.Decoder(FactMessage)
+        try:
+            async for pack in self._reader.packs():
+                if pack.gap:
+                    raise RuntimeError("facts were lost before this gateway has read them")
+                message = decoder.decode(pack.payload)
+                await self._apply(message.tenant, decode_fact(message.fact))
+        finally:
+            await self._reader.close()
+
+    async def _apply(self, tenant: TenantId, fact: AnyFact) -> None:
+        match fact:
+            case SessionsRevoked(device_id, None, reason):
+                self._gateway.kick(ids.to_bytes(device_id), reason)
+            case SessionsRevoked(_, str() as fingerprint, reason):
+                self._gateway.kick_fingerprint(bytes.fromhex(fingerprint), reason)
+            case KeyRevoked(key_id):
+                self._gateway.kick_fingerprint(key_id.bytes, "the API key has been revoked")
+            case DeviceDeleted(device_id):
+                self._gateway.kick(ids.to_bytes(device_id), "the device has been deleted")
+            case DeviceStatusChanged(device_id, "INACTIVE"):
+                self._gateway.kick(ids.to_bytes(device_id), "the device is inactive")
+            case OrganizationChanged():
+                await self._check_organization(tenant)
+
+    async def _check_organization(self, tenant: TenantId) -> None:
+        try:
+            async with self._database.tx() as tx:
+                status = await tx.value("SELECT status FROM tenant WHERE tenant_id = %s", tenant)
+        except Unavailable:
+            status = "unknown"  # its devices come back and are judged one by one, when that is possible again
+        if status != "ACTIVE":
+            self._gateway.kick_tenant(tenant, "the organization may not work now")
+
+
+class Lease:
+    """Says that this gateway lives, so that others can tell its sessions from those of a dead one."""
+
+    def __init__(self, database: Database, gateway: str) -> None:
+        self._database = database
+        self._gateway = gateway
+
+    async def take(self) -> None:
+        """Say so now; raises `Unavailable` when nobody can hear it."""
+        sql = """
+            INSERT INTO gateway_lease (gateway, heartbeat_at) VALUES (%s, now())
+            ON CONFLICT (gateway) DO UPDATE SET heartbeat_at = excluded.heartbeat_at
+        """
+        async with self._database.tx() as tx:
+            await tx.run(sql, self._gateway)
+
+    async def keep(self) -> None:
+        """Go on saying so, until cancelled."""
+        while True:
+            try:
+                await self.take()
+            except Unavailable as error:
+                log.warning("the lease could not be renewed", reason=str(error))
+            await asyncio.sleep(LEASE_S)
+
+    async def end(self) -> None:
+        """All sessions have ended in order."""
+        try:
+            async with self._database.tx() as tx:
+                await tx.run("DELETE FROM gateway_lease WHERE gateway = %s", self._gateway)
+        except Unavailable as error:
+            log.warning("the lease could not be given back", reason=str(error))
+
+
+async def run_gateway(
+    parts: Parts,
+    told: asyncio.Event,
+    ready: Callable[[], None],
+    *,
+    registry: prometheus_client.CollectorRegistry = prometheus_client.REGISTRY,
+) -> None:
+    """Until told to stop: then what devices have sent reaches the log, and they are told to come back.
+
+    `ready` is called once, when the ports are open. Metrics are counted in `registry`.
+    """
+    settings, host = parts.settings, parts.settings.mqtt.host
+    async with AsyncExitStack() as exits:
+        await ensure_streams(parts.bus, plan_streams())
+        packs = PackMetrics(registry)
+        packer = Packer[Uplink](
+            parts.bus,
+            encode=msgspec.msgpack.Encoder().encode,
+            size_of=size_of_uplink,
+            interval_s=settings.mqtt.pack_ms / 1000,
+            max_unacknowledged_bytes=settings.mqtt.max_unacknowledged_bytes,
+            report=packs.report,
+        )
+        packs.watch(lambda: packer.unacknowledged_bytes)
+        await packer.start()
+        exits.push_async_callback(packer.close)
+
+        metrics, colleagues = Metrics(registry), Colleagues(parts.bus)
+        doorkeeper = DatabaseDoorkeeper(parts.system_database, parts.ports)
+        limits = Limits(packet_bytes=settings.mqtt.max_packet_bytes)
+        gateway = Gateway(doorkeeper, packer, metrics, limits, peers=colleagues)
+
+        # All that may end a session listens before the first one begins.
+        withdrawals = Withdrawals(parts.bus, parts.system_database, gateway)
+        await withdrawals.open()
+        hearing = await colleagues.hear(gateway)
+        exits.push_async_callback(hearing.close)
+        certificate = OwnCertificate(parts.system_database, parts.ports, public_hosts(settings))
+        tls = await certificate.open(MQTT_ALPN, on_handshake=metrics.count_handshake)
+        lease = Lease(parts.system_database, gateway.name)
+        await lease.take()
+        exits.push_async_callback(lease.end)
+
+        exits.push_async_callback(gateway.stop)
+        await gateway.start(
+            tcp=(host, settings.mqtt.port) if settings.mqtt.port else None,
+            tls=(host, settings.mqtts.port, tls) if settings.mqtts.port else None,
+            websocket=(host, settings.mqtt_websocket.port) if settings.mqtt_websocket.port else None,
+        )
+        log.info("gateway listens", gateway=gateway.name, ports=gateway.ports)
+        ready()
+        await run_until_stopped(told, withdrawals.follow(), colleagues.tell(), lease.keep(), certificate.keep(tls))

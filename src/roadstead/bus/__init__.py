@@ -1,0 +1,51 @@
+"""NATS JetStream: the log of device messages, live fan-out, nudges. It carries bytes, whatever they mean."""
+
+from roadstead.bus.connection import Bus, Subscription, connect
+from roadstead.bus.consumer import Batch, Consumer
+from roadstead.bus.packer import Packer, Waiter
+from roadstead.bus.publisher import Publisher
+from roadstead.bus.reader import NEW, OLDEST, Pack, Reader, Start
+from roadstead.bus.streams import (
+    ACCEPTED,
+    FACTS,
+    UPLINK,
+    StreamPlan,
+    StreamState,
+    ensure_streams,
+    first_sequence,
+    last_message_id,
+    last_sequence,
+    pending,
+    plan_streams,
+    stream_state,
+    waiting_since,
+)
+
+__all__ = [
+    "ACCEPTED",
+    "FACTS",
+    "NEW",
+    "OLDEST",
+    "UPLINK",
+    "Batch",
+    "Bus",
+    "Consumer",
+    "Pack",
+    "Packer",
+    "Publisher",
+    "Reader",
+    "Start",
+    "StreamPlan",
+    "StreamState",
+    "Subscription",
+    "Waiter",
+    "connect",
+    "ensure_streams",
+    "first_sequence",
+    "last_message_id",
+    "last_sequence",
+    "pending",
+    "plan_streams",
+    "stream_state",
+    "waiting_since",
+]

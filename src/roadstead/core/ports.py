@@ -1,0 +1,313 @@
+"""The four places where the platform can be plugged into something else, and the bundle an operation is handed."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from roadstead.core.messages import Reading, Uplink
+from roadstead.kernel.errors import FieldProblem
+from roadstead.kernel.ids import ComponentId, DeviceId, TenantId
+from roadstead.kernel.time import Duration
+
+# --- telemetry store -------------------------------------------------------------------------------------------------
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One channel of one device."""
+
+    device: DeviceId
+    path: str
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A range of time, `start` inclusive, `end` exclusive, both UTC."""
+
+    start: datetime
+    end: datetime
+
+
+class StoredPoint(msgspec.Struct, frozen=True, gc=False):
+    """One point as it lies in the store.
+
+    A number has `number` and no `text`. A boolean has 0 or 1 and `true` or `false`. An integer that a float cannot hold
+    has its digits in `text` besides. Text has `number` None.
+    """
+
+    device: DeviceId
+    path: str
+    at: int
+    number: float | None
+    text: str
+    meta: str
+    received: int
+
+
+class PointPosition(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page of points ended: the next one starts after this."""
+
+    at: int
+    path: str
+
+
+class Function(StrEnum):
+    """What a bucket of points can be boiled down to. Spelled as in the native contract (`reading.aggregated`)."""
+
+    AVG = "avg"
+    MIN = "min"
+    MAX = "max"
+    SUM = "sum"
+    COUNT = "count"
+    FIRST = "first"
+    LAST = "last"
+    STDDEV = "stddev"
+    MEDIAN = "median"
+    P95 = "p95"
+    RATE = "rate"
+    DELTA = "delta"
+    TIME_WEIGHTED_AVG = "timeWeightedAvg"
+    MODE = "mode"
+    DURATION_TRUE = "durationTrue"
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """One time bucket of one series; `values` holds what was asked for: numbers, or text (first, last, mode)."""
+
+    series: Series
+    start: datetime
+    values: dict[Function, float | str | None]
+
+
+class PointStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One series over a span, boiled down to a row. Number columns are None when no point has a number."""
+
+    count: int
+    min: float | None = None
+    max: float | None = None
+    avg: float | None = None
+    sum: float | None = None
+    stddev: float | None = None
+    median: float | None = None
+    p95: float | None = None
+    first: StoredPoint | None = None
+    last: StoredPoint | None = None
+    distinct: list[tuple[str, int]] = []
+    """The 20 most frequent texts with their counts."""
+
+
+class PointColumns(Protocol):
+    """A batch of points in the making, column by column."""
+
+    count: int
+
+    def add(self, tenant: TenantId, device: bytes, received: int, readings: Sequence[Reading]) -> None:
+        """Append the readings of one message."""
+
+
+class TelemetryStore(Protocol):
+    """Points by the billion. Every read names its tenant; without one there is no query."""
+
+    def columns(self) -> PointColumns:
+        """An empty batch."""
+
+    async def insert(self, columns: PointColumns) -> None:
+        """Store a batch, durably. A point that is there already is replaced; repeats do no harm."""
+
+    async def points(
+        self,
+        tenant: TenantId,
+        series: Sequence[Series],
+        span: Span,
+        *,
+        limit: int,
+        descending: bool = False,
+        after: PointPosition | None = None,
+    ) -> list[StoredPoint]:
+        """Points of one device's series in order of time, then path."""
+
+    async def device_points(
+        self,
+        tenant: TenantId,
+        device: DeviceId,
+        span: Span,
+        *,
+        prefix: str = "",
+        limit: int,
+        descending: bool = False,
+        after: PointPosition | None = None,
+    ) -> list[StoredPoint]:
+        """Points of all paths of a device that begin with `prefix`; those with `$` only when the prefix has it."""
+
+    async def latest(self, tenant: TenantId, series: Sequence[Series]) -> list[StoredPoint]:
+        """The newest point of each series that has one."""
+
+    async def buckets(
+        self,
+        tenant: TenantId,
+        series: Sequence[Series],
+        span: Span,
+        *,
+        interval: Duration,
+        time_zone: str,
+        functions: Sequence[Function],
+    ) -> list[Bucket]:
+        """Non-empty buckets in order of series and time.
+
+        Aligned to the epoch in UTC below a day; to local midnight, first of month or first of January of `time_zone`
+        from a day up. A local day has 23 or 25 hours where the clock changes.
+        """
+
+    async def thinned(self, tenant: TenantId, series: Series, span: Span, *, most: int) -> list[StoredPoint]:
+        """At most so many points that keep the look of the curve (largest triangle three buckets)."""
+
+    async def statistics(self, tenant: TenantId, series: Series, span: Span) -> PointStatistics:
+        """One row about a span."""
+
+    async def count(self, tenant: TenantId, series: Series) -> int:
+        """How many points a series has."""
+
+    async def delete(self, tenant: TenantId, device: DeviceId, path: str | None, span: Span | None) -> int:
+        """Delete the points of a range (of all paths without `path`, of all time without `span`); says how many went.
+
+        They are gone for every later read.
+        """
+
+    async def delete_before(self, tenant: TenantId, before: datetime) -> None:
+        """Delete what is older: the retention of a tenant."""
+
+    async def ready(self) -> None:
+        """Raises `Unavailable` when the store cannot be reached."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+# --- device codecs ---------------------------------------------------------------------------------------------------
+
+
+class RefusalReason(StrEnum):
+    """Why a payload is in quarantine (native contract, `quarantine.list`)."""
+
+    UNKNOWN_SENSOR = "UNKNOWN_SENSOR"
+    MISSING_PROFILE = "MISSING_PROFILE"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    TYPE_MISMATCH = "TYPE_MISMATCH"
+    MISSING_FIELD = "MISSING_FIELD"
+    ARRAY_SIZE = "ARRAY_SIZE"
+    MALFORMED = "MALFORMED"
+    TOO_LARGE = "TOO_LARGE"
+    BAD_TIMESTAMP = "BAD_TIMESTAMP"
+    FORBIDDEN_TOPIC = "FORBIDDEN_TOPIC"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """One item that was not taken, with the reason and the item itself as JSON (or as text when it is none)."""
+
+    reason: RefusalReason
+    detail: str
+    payload: bytes
+    sensor_ref: str = ""
+    index: int = 0
+    """Which item of its message."""
+    component: ComponentId | None = None
+    """The component it was meant for, when that is known."""
+    problems: tuple[FieldProblem, ...] = ()
+    """What is wrong with single fields of a structured payload."""
+    whole: bool = False
+    """`payload` is the whole message as its dialect spells it; else it is one item as `ReadingInput` of the native
+    contract spells it, whatever the dialect: so it can be shown, and read again."""
+
+
+class Reported(msgspec.Struct, frozen=True, gc=False):
+    """One value as a device spelled it: `ref` is not yet a path of ours."""
+
+    ref: str
+    at: int
+    value: Any
+    """Whatever JSON can hold."""
+    meta: str = ""
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """What a payload says."""
+
+    reported: list[Reported] = []
+    readings: list[Reading] = []
+    """Values whose path is ours already (`$health/...`): stored as they are, without a sensor."""
+    refused: list[Refusal] = []
+
+
+class Codec(Protocol):
+    """How one dialect's devices spell their messages. Pure: no database, no clock but the message's own."""
+
+    def decode(self, uplink: Uplink) -> Decoded:
+        """Never raises for what a device sent: what cannot be read is refused with a reason."""
+
+
+# --- outgoing channels -----------------------------------------------------------------------------------------------
+
+
+class Mail(msgspec.Struct, frozen=True):
+    """A plain text mail."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Mailer(Protocol):
+    """Gets mail out: through SMTP, or as files into a folder."""
+
+    async def send(self, mail: Mail) -> None:
+        """Raises `Unavailable` when it could not be handed over; sending again may repeat it."""
+
+
+# --- blobs -----------------------------------------------------------------------------------------------------------
+
+
+class Blobs(Protocol):
+    """Files by key."""
+
+    async def put(self, key: str, content: bytes) -> None:
+        """Store, replacing what was there."""
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """The content in pieces; `NotFound` when there is none."""
+
+    async def delete(self, key: str) -> None:
+        """Forget it; nothing happens when there is none."""
+
+
+Purpose = Literal["totp", "signing-key", "ca-key", "answer"]
+"""What a secret was sealed for; it opens for nothing else."""
+
+
+class Vault(Protocol):
+    """Keeps what must be read back, encrypted with the master key."""
+
+    def seal(self, secret: bytes, purpose: Purpose) -> bytes:
+        """Encrypted, with the id of the key that did it; only opens for the same purpose."""
+
+    def open(self, sealed: bytes, purpose: Purpose) -> bytes:
+        """The secret again."""
+
+
+class PasswordCost(msgspec.Struct, frozen=True):
+    """How hard argon2id makes it to guess a password; a hash of another cost is renewed at the next sign-in."""
+
+    rounds: int = 2
+    memory_kib: int = 19_456
+    """With two rounds: what OWASP's password storage cheat sheet asks for."""
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """What an operation has at hand beside its transaction."""
+
+    telemetry: TelemetryStore
+    vault: Vault
+    public_url: str
+    """Where programs and devices reach this platform, without a slash at the end."""
+    mailer: Mailer
+    password_cost: PasswordCost = PasswordCost()

@@ -1,0 +1,75 @@
+"""Provisioning: registration tokens, our own certificate authorities, and the credentials of devices."""
+
+from roadstead.core.provisioning.credentials import (
+    admit_certificate,
+    admit_key,
+    authenticate_certificate,
+    list_credentials,
+    register_certificate,
+    revoke_credentials,
+)
+from roadstead.core.provisioning.exchange import REVOCATION_LIST_PATH, exchange_token, renew_certificate
+from roadstead.core.provisioning.model import (
+    DEFAULT_TOKEN_LIFE,
+    Credential,
+    CredentialStatus,
+    DeviceIdentity,
+    MintedToken,
+    Provisioned,
+    RegistrationToken,
+    TokenStatus,
+)
+from roadstead.core.provisioning.tokens import (
+    get_token,
+    list_tokens,
+    register_device,
+    register_devices,
+    reprovision_device,
+    revoke_token,
+)
+from roadstead.core.provisioning.trust import (
+    Authority,
+    ServerCertificate,
+    bring_root_back,
+    ensure_authorities,
+    get_authority_chain,
+    get_revocation_list,
+    issue_server_certificate,
+    list_authorities,
+    take_root_offline,
+)
+
+__all__ = [
+    "DEFAULT_TOKEN_LIFE",
+    "REVOCATION_LIST_PATH",
+    "Authority",
+    "Credential",
+    "CredentialStatus",
+    "DeviceIdentity",
+    "MintedToken",
+    "Provisioned",
+    "RegistrationToken",
+    "ServerCertificate",
+    "TokenStatus",
+    "admit_certificate",
+    "admit_key",
+    "authenticate_certificate",
+    "bring_root_back",
+    "ensure_authorities",
+    "exchange_token",
+    "get_authority_chain",
+    "get_revocation_list",
+    "get_token",
+    "issue_server_certificate",
+    "list_authorities",
+    "list_credentials",
+    "list_tokens",
+    "register_certificate",
+    "register_device",
+    "register_devices",
+    "renew_certificate",
+    "reprovision_device",
+    "revoke_credentials",
+    "revoke_token",
+    "take_root_offline",
+]

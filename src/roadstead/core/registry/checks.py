@@ -1,0 +1,136 @@
+"""What names, keys, tags, metadata and places must be like: the rules that need no database."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from roadstead.core.messages import ValueType
+from roadstead.kernel.errors import FieldProblem, Invalid
+
+MAX_TAGS = 50
+MAX_METADATA_BYTES = 16_384
+
+_CONTROL = frozenset(map(chr, [*range(32), 127]))
+
+
+def check_tags(tags: Mapping[str, str]) -> list[FieldProblem]:
+    """At most 50; keys of 1 to 64 characters, values of at most 256."""
+    problems = []
+    if len(tags) > MAX_TAGS:
+        problems.append(FieldProblem("/tags", "invalid", f"takes at most {MAX_TAGS}"))
+    for key, value in tags.items():
+        pointer = f"/tags/{key.replace('~', '~0').replace('/', '~1')}"
+        if not 1 <= len(key) <= 64 or not _CONTROL.isdisjoint(key):
+            problems.append(FieldProblem(pointer, "invalid", "a key takes 1 to 64 characters, no control characters"))
+        if len(value) > 256 or not _CONTROL.isdisjoint(value):
+            problems.append(FieldProblem(pointer, "invalid", "takes at most 256 characters, no control characters"))
+    return problems
+
+
+def check_metadata(metadata: Mapping[str, Any], pointer: str = "/metadata") -> list[FieldProblem]:
+    """At most 16 KB of JSON."""
+    content = msgspec.json.encode(metadata)
+    if len(content) > MAX_METADATA_BYTES:
+        return [FieldProblem(pointer, "too-large", f"is larger than {MAX_METADATA_BYTES} bytes")]
+    if b"\\u0000" in content:
+        return [FieldProblem(pointer, "invalid", "must not contain NUL")]
+    return []
+
+
+def check_key(key: str) -> list[FieldProblem]:
+    """What paths are made of: no slash, and `$` at the beginning is the platform's own."""
+    if not 1 <= len(key) <= 64:
+        return [FieldProblem("/key", "invalid", "takes 1 to 64 characters")]
+    if "/" in key or key.startswith("$") or not _CONTROL.isdisjoint(key):
+        return [FieldProblem("/key", "invalid", "takes no '/', no control characters, and no '$' at the beginning")]
+    return []
+
+
+def check_range(value_type: ValueType, low: float | None, high: float | None) -> list[FieldProblem]:
+    """Numbers have a range, the right way round."""
+    is_number = value_type in (ValueType.DOUBLE, ValueType.BIGINT)
+    problems = [
+        FieldProblem(f"/{name}", "invalid", f"a {value_type} has no range" if not is_number else "must be a number")
+        for name, value in (("min", low), ("max", high))
+        if value is not None and not (is_number and math.isfinite(value))
+    ]
+    if not problems and low is not None and high is not None and low > high:
+        problems.append(FieldProblem("/max", "invalid", "is less than min"))
+    return problems
+
+
+def merge(old: Mapping[str, Any], patch: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A merge patch (RFC 7396) applied: null removes a key, objects merge, null as a whole removes everything."""
+    merged = dict(old) if patch is not None else {}
+    for key, value in (patch or {}).items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            known = merged.get(key)
+            merged[key] = merge(known if isinstance(known, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def refuse(problems: list[FieldProblem]) -> None:
+    """Raises `Invalid` when there are any."""
+    if problems:
+        first = problems[0]
+        name = first.pointer.lstrip("/").replace("/", ".") or "body"
+        raise Invalid(f"{name}: {first.detail}", fields=problems)
+
+
+def check_text(pointer: str, text: str | None, *, most: int, least: int = 0) -> list[FieldProblem]:
+    if text is None:
+        return []
+    if not least <= len(text) <= most:
+        span = f"{least} to {most}" if least else f"at most {most}"
+        return [FieldProblem(pointer, "invalid", f"takes {span} characters")]
+    if "\0" in text:
+        return [FieldProblem(pointer, "invalid", "must not contain NUL")]
+    return []
+
+
+def is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def merge_location(old: "Location | None", patch: Mapping[str, Any] | None) -> "Location | None":
+    """A merge patch applied to a location; null as a whole removes it. Raises `Invalid` when none comes of it."""
+    if patch is None:
+        return None
+    known = {} if old is None else msgspec.to_builtins(old)
+    try:
+        return msgspec.convert(merge(known, patch), Location)
+    except msgspec.ValidationError as error:
+        raise Invalid.field("/location", str(error)) from error
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A point on the globe: degrees, and metres above the sea."""
+
+    latitude: float
+    longitude: float
+    altitude: float | None = None
+    label: str | None = None
+
+    def check(self, pointer: str) -> list[FieldProblem]:
+        """What is wrong with it."""
+        problems = []
+        if not -90 <= self.latitude <= 90:
+            problems.append(FieldProblem(f"{pointer}/latitude", "invalid", "must be between -90 and 90"))
+        if not -180 <= self.longitude <= 180:
+            problems.append(FieldProblem(f"{pointer}/longitude", "invalid", "must be between -180 and 180"))
+        if self.altitude is not None and not math.isfinite(self.altitude):
+            problems.append(FieldProblem(f"{pointer}/altitude", "invalid", "must be a number"))
+        if self.label is not None and len(self.label) > 256:
+            problems.append(FieldProblem(f"{pointer}/label", "invalid", "takes at most 256 characters"))
+        return problems

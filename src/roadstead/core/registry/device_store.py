@@ -1,0 +1,332 @@
+"""The SQL of devices and spaces."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from roadstead.core.registry.model import Device, GroupBy, Space
+from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
+from roadstead.db.filters import Column, ColumnType, Fields, Json, Place, Rows, Words, compile_filter
+from roadstead.kernel.filter import Filter
+from roadstead.kernel.ids import DeviceId, SpaceId
+from roadstead.kernel.page import Page, PageQuery
+
+_DEVICES = Listing(
+    columns="""
+        device.id, device.space_id, device.ordinal, device.name, device.external_id, device.serial_number,
+        device.status, device.online, device.virtual, device.profile_id,
+        profile.key || '@' || profile.major || '.' || profile.minor AS profile, device.site_id, device.parent_id,
+        CASE WHEN device.latitude IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('latitude', device.latitude,
+            'longitude', device.longitude, 'altitude', device.altitude, 'label', device.location_label))
+        END AS location,
+        device.tags, device.metadata, device.notes, device.firmware_version, device.hardware_id,
+        nullif(greatest(device.last_seen_at, state.last_at), 'epoch') AS last_seen_at, device.activated_at,
+        device.created_at, device.updated_at, device.version
+    """,
+    source="""
+        device
+        LEFT JOIN device_state state ON state.tenant_id = device.tenant_id AND state.device_id = device.id
+        LEFT JOIN device_profile profile ON profile.tenant_id = device.tenant_id AND profile.id = device.profile_id
+    """,
+    tie="device.id",
+)
+
+DEVICE_FIELDS: Fields = {
+    "id": Column("device.id", ColumnType.ID),
+    "spaceId": Column("device.space_id", ColumnType.ID),
+    "name": Column("device.name"),
+    "externalId": Column("device.external_id"),
+    "serialNumber": Column("device.serial_number"),
+    "status": Column("device.status"),
+    "online": Column("device.online", ColumnType.BOOLEAN),
+    "virtual": Column("device.virtual", ColumnType.BOOLEAN),
+    "profileId": Column("device.profile_id", ColumnType.ID),
+    "siteId": Column("device.site_id", ColumnType.ID),
+    "parentDeviceId": Column("device.parent_id", ColumnType.ID),
+    "firmwareVersion": Column("device.firmware_version"),
+    "hardwareId": Column("device.hardware_id"),
+    "lastSeenAt": Column("device.last_seen_at", ColumnType.INSTANT, absent="'epoch'"),
+    "activatedAt": Column("device.activated_at", ColumnType.INSTANT),
+    "createdAt": Column("device.created_at", ColumnType.INSTANT),
+    "updatedAt": Column("device.updated_at", ColumnType.INSTANT),
+    "location": Place("device.latitude", "device.longitude"),
+    "tags": Rows(
+        "device_tag tag WHERE tag.tenant_id = device.tenant_id AND tag.device_id = device.id",
+        keys=("tag.key",),
+        value=Column("tag.value"),
+    ),
+    "text": Words("device_word WHERE device_word.tenant_id = device.tenant_id AND device_id = device.id", "word"),
+    "metadata": Json("device.metadata"),
+    "notes": Json("device.notes"),
+}
+"""What a filter can ask of a device. `lastSeenAt` is kept to the minute; `text`: words of name, external id, serial."""
+
+_SORT = {
+    "name": SortKey("device.name"),
+    "createdAt": SortKey("device.created_at", cast="timestamptz"),
+    "lastSeenAt": SortKey("device.last_seen_at", cast="timestamptz"),
+    "status": SortKey("device.status"),
+}
+
+_GROUP_KEYS = {
+    GroupBy.STATUS: "device.status",
+    GroupBy.SITE: "device.site_id::text",
+    GroupBy.PROFILE: "device.profile_id::text",
+    GroupBy.FIRMWARE: "device.firmware_version",
+}
+
+
+# --- looking up ------------------------------------------------------------------------------------------------------
+
+
+async def select_device(tx: Tx, device_id: DeviceId) -> Device | None:
+    """One device."""
+    return await tx.one(Device, f"SELECT {_DEVICES.columns} FROM {_DEVICES.source} {_BY_ID}", tx.tenant, device_id)
+
+
+async def lock_device(tx: Tx, device_id: DeviceId) -> Device | None:
+    """One device, which nobody else changes until this transaction ends."""
+    sql = f"SELECT {_DEVICES.columns} FROM {_DEVICES.source} {_BY_ID} FOR NO KEY UPDATE OF device"
+    return await tx.one(Device, sql, tx.tenant, device_id)
+
+
+_BY_ID = "WHERE device.tenant_id = %s AND device.id = %s"
+
+
+async def list_devices(tx: Tx, where: Filter, sort: str | None, page: PageQuery) -> Page[Device]:
+    """Devices that the filter is true for."""
+    keys = parse_sort(sort, _SORT, "name")
+    if keys[-1].sql == "device.status":
+        # Within a status by name, as the index has it: else every page would sort all devices of the status.
+        keys.append(SortKey("device.name", keys[-1].descending))
+    return await _DEVICES.page(tx, Device, _conditions(tx, where), keys, page)
+
+
+async def count_devices(tx: Tx, where: Filter) -> int:
+    """How many devices the filter is true for."""
+    return await _DEVICES.count(tx, _conditions(tx, where))
+
+
+async def select_ids(tx: Tx, where: Filter, *, limit: int) -> list[DeviceId]:
+    """The first so many devices, by name, that the filter is true for."""
+    conditions = _conditions(tx, where)
+    sql = f"SELECT device.id FROM device WHERE {_text(conditions)} ORDER BY device.name, device.id LIMIT %s"
+    return [row[0] for row in await tx.rows(sql, *_params(conditions), limit)]
+
+
+async def count_by(tx: Tx, where: Filter, group_by: GroupBy) -> list[tuple[str | None, int]]:
+    """How many devices have which value, most first; profiles as `key@major.minor`."""
+    conditions = _conditions(tx, where)
+    counted = f"""
+        SELECT {_GROUP_KEYS[group_by]} AS key, count(*) AS count FROM device WHERE {_text(conditions)} GROUP BY 1
+    """
+    if group_by is GroupBy.PROFILE:
+        counted = f"""
+            SELECT profile.key || '@' || profile.major || '.' || profile.minor, counted.count
+            FROM ({counted}) counted
+            LEFT JOIN device_profile profile ON profile.id = counted.key::uuid
+        """
+    rows = await tx.rows(f"{counted} ORDER BY 2 DESC, 1", *_params(conditions))
+    return [(row[0], row[1]) for row in rows]
+
+
+def _conditions(tx: Tx, where: Filter) -> list[Condition]:
+    # The row policy says the same; said here as a constant, the planner knows how many rows to expect.
+    return [Condition("device.tenant_id = %s", (tx.tenant,)), compile_filter(where, DEVICE_FIELDS)]
+
+
+def _text(conditions: Sequence[Condition]) -> str:
+    return " AND ".join(f"({condition.sql})" for condition in conditions)
+
+
+def _params(conditions: Sequence[Condition]) -> list[Any]:
+    return [param for condition in conditions for param in condition.params]
+
+
+# --- changing --------------------------------------------------------------------------------------------------------
+
+
+async def is_name_taken(tx: Tx, space_id: SpaceId, name: str, besides: DeviceId | None) -> bool:
+    """Whether another device of the space has this name."""
+    sql = "SELECT id FROM device WHERE tenant_id = %s AND space_id = %s AND name = %s"
+    holder = await tx.value(sql, tx.tenant, space_id, name)
+    return holder is not None and holder != besides
+
+
+async def is_external_id_taken(tx: Tx, external_id: str, besides: DeviceId | None) -> bool:
+    """Whether another device of the tenant has this external id."""
+    holder = await tx.value("SELECT id FROM device WHERE tenant_id = %s AND external_id = %s", tx.tenant, external_id)
+    return holder is not None and holder != besides
+
+
+async def insert_device(tx: Tx, device: Device) -> int | None:
+    """Its ordinal, or None when name or external id have just been taken. The ordinal of `device` is not looked at."""
+    sql = f"""
+        WITH next AS (
+            INSERT INTO ordinal (tenant_id, noun, last) VALUES (%s, 'device', 1)
+            ON CONFLICT (tenant_id, noun) DO UPDATE SET last = ordinal.last + 1 RETURNING last
+        ), made AS (
+            INSERT INTO device (tenant_id, id, space_id, ordinal, status, virtual, notes, activated_at, created_at,
+                                {", ".join(_WRITABLE)})
+            SELECT %s, %s, %s, last, %s, %s, %s, %s, %s, {", ".join(["%s"] * len(_WRITABLE))} FROM next
+            ON CONFLICT DO NOTHING RETURNING tenant_id, id, ordinal
+        ), state AS (
+            INSERT INTO device_state (tenant_id, device_id) SELECT tenant_id, id FROM made
+        )
+        SELECT ordinal FROM made
+    """
+    ordinal: int | None = await tx.value(
+        sql,
+        tx.tenant,
+        tx.tenant,
+        device.id,
+        device.space_id,
+        device.status,
+        device.virtual,
+        Jsonb(device.notes),
+        device.activated_at,
+        device.created_at,
+        *_values(device),
+    )
+    return ordinal
+
+
+_WRITABLE = (
+    "name",
+    "external_id",
+    "serial_number",
+    "profile_id",
+    "site_id",
+    "parent_id",
+    "latitude",
+    "longitude",
+    "altitude",
+    "location_label",
+    "tags",
+    "metadata",
+    "updated_at",
+)
+
+
+def _values(device: Device) -> tuple[Any, ...]:
+    place = device.location
+    return (
+        device.name,
+        device.external_id,
+        device.serial_number,
+        device.profile_id,
+        device.site_id,
+        device.parent_id,
+        place and place.latitude,
+        place and place.longitude,
+        place and place.altitude,
+        place and place.label,
+        Jsonb(device.tags),
+        Jsonb(device.metadata),
+        device.updated_at,
+    )
+
+
+async def update_device(tx: Tx, device: Device) -> bool:
+    """False when name or external id have just been taken; the transaction is of no more use then."""
+    sql = f"""
+        UPDATE device SET virtual = %s, notes = %s, {", ".join(f"{column} = %s" for column in _WRITABLE)}, version = %s
+        WHERE tenant_id = %s AND id = %s
+    """
+    try:
+        await tx.run(sql, device.virtual, Jsonb(device.notes), *_values(device), device.version, tx.tenant, device.id)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+async def update_status(tx: Tx, device: Device) -> None:
+    """Its status, and since when it is active."""
+    sql = """
+        UPDATE device SET status = %s, activated_at = %s, updated_at = %s, version = %s
+        WHERE tenant_id = %s AND id = %s
+    """
+    await tx.run(sql, device.status, device.activated_at, device.updated_at, device.version, tx.tenant, device.id)
+
+
+async def update_hardware(
+    tx: Tx, device_id: DeviceId, *, hardware_id: str | None, firmware_version: str | None
+) -> None:
+    """What a device says it is; what it does not say stays."""
+    sql = """
+        UPDATE device SET hardware_id = coalesce(%s, hardware_id), firmware_version = coalesce(%s, firmware_version)
+        WHERE tenant_id = %s AND id = %s
+    """
+    await tx.run(sql, hardware_id, firmware_version, tx.tenant, device_id)
+
+
+async def delete_device(tx: Tx, device_id: DeviceId, at: datetime) -> None:
+    """Forget a device. Its certificates stay on the revocation list; devices below it stay, without a parent."""
+    await tx.run(
+        """
+        INSERT INTO revoked_certificate (tenant_id, serial_number, revoked_at, not_after)
+        SELECT tenant_id, serial_number, coalesce(revoked_at, %s), not_after FROM certificate
+        WHERE tenant_id = %s AND device_id = %s AND issued_here
+        ON CONFLICT DO NOTHING
+        """,
+        at,
+        tx.tenant,
+        device_id,
+    )
+    orphan = """
+        UPDATE device SET parent_id = NULL, updated_at = %s, version = version + 1
+        WHERE tenant_id = %s AND parent_id = %s
+    """
+    await tx.run(orphan, at, tx.tenant, device_id)
+    await tx.run("DELETE FROM device WHERE tenant_id = %s AND id = %s", tx.tenant, device_id)
+
+
+async def is_below(tx: Tx, device_id: DeviceId, ancestor_id: DeviceId) -> bool:
+    """Whether a device is, or has somewhere above it, another."""
+    sql = """
+        WITH RECURSIVE above (id, parent_id) AS (
+            SELECT id, parent_id FROM device WHERE tenant_id = %s AND id = %s
+            UNION SELECT device.id, device.parent_id FROM above JOIN device ON device.tenant_id = %s
+                AND device.id = above.parent_id
+        )
+        SELECT EXISTS (SELECT FROM above WHERE id = %s)
+    """
+    return bool(await tx.value(sql, tx.tenant, device_id, tx.tenant, ancestor_id))
+
+
+async def lock_tree(tx: Tx, noun: str) -> None:
+    """Nobody else moves things in this tree of the tenant until the transaction ends: two moves could make a circle."""
+    await tx.run("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", f"roadstead/{noun}-tree", tx.tenant)
+
+
+# --- spaces ----------------------------------------------------------------------------------------------------------
+
+
+async def select_space(tx: Tx, space_id: SpaceId) -> Space | None:
+    """One space."""
+    sql = "SELECT id, name, is_default, created_at FROM space WHERE tenant_id = %s AND id = %s"
+    return await tx.one(Space, sql, tx.tenant, space_id)
+
+
+async def select_default_space(tx: Tx) -> SpaceId | None:
+    """The space for those who do not name one."""
+    space_id: SpaceId | None = await tx.value("SELECT id FROM space WHERE tenant_id = %s AND is_default", tx.tenant)
+    return space_id
+
+
+async def select_spaces(tx: Tx) -> list[Space]:
+    """All spaces, the default one first."""
+    sql = "SELECT id, name, is_default, created_at FROM space WHERE tenant_id = %s ORDER BY is_default DESC, name, id"
+    return await tx.all(Space, sql, tx.tenant)
+
+
+async def insert_space(tx: Tx, space: Space) -> bool:
+    """False when there is a default space already and this would be another."""
+    sql = """
+        INSERT INTO space (tenant_id, id, name, is_default, created_at) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT DO NOTHING
+    """
+    return bool(await tx.run(sql, tx.tenant, space.id, space.name, space.is_default, space.created_at))

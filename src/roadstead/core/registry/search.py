@@ -1,0 +1,88 @@
+"""What filters on devices can say beyond columns, and what selectors of groups mean.
+
+Fields a filter can name: those of `device_store.DEVICE_FIELDS`, and `siteTree` (at a site or below it), `groupId`,
+`deviceProfile` (`key` for any version, or `key@major.minor`).
+"""
+
+from uuid import UUID
+
+from roadstead.core import types
+from roadstead.core.registry import group_store
+from roadstead.core.registry.group_model import TagExpression, TagOperator, TagSelector
+from roadstead.core.registry.sites import sites_below
+from roadstead.core.work import Work
+from roadstead.kernel.errors import Invalid
+from roadstead.kernel.filter import (
+    NOTHING,
+    And,
+    Compare,
+    Exists,
+    Filter,
+    In,
+    Leaf,
+    Not,
+    Operator,
+    Or,
+    Scalar,
+    rewrite,
+)
+from roadstead.kernel.ids import GroupId
+
+
+async def resolve(work: Work, where: Filter) -> Filter:
+    """The filter in terms of columns only."""
+
+    async def change(leaf: Leaf) -> Filter:
+        match leaf.field:
+            case ("siteTree",):
+                sites = [value for value in _values(leaf) if isinstance(value, UUID)]
+                return In(("siteId",), tuple(await sites_below(work, sites)))
+            case ("groupId",):
+                return Or(tuple([await _members(work, value) for value in _values(leaf)]))
+            case ("deviceProfile",):
+                profiles = [await types.device_profile_ids(work, str(value)) for value in _values(leaf)]
+                return In(("profileId",), tuple(profile_id for ids in profiles for profile_id in ids))
+        return leaf
+
+    return await rewrite(where, change)
+
+
+def _values(leaf: Leaf) -> tuple[Scalar, ...]:
+    match leaf:
+        case Compare(_, Operator.EQ, value):
+            return (value,)
+        case In(_, values):
+            return values
+    raise Invalid.field("/".join(leaf.field), "can only be compared for equality", place="filter")
+
+
+async def _members(work: Work, group_id: Scalar) -> Filter:
+    group = await group_store.select_group(work.tx, GroupId(group_id)) if isinstance(group_id, UUID) else None
+    return await resolve(work, selected(group.selector)) if group else NOTHING
+
+
+def selected(selector: TagSelector) -> Filter:
+    """The devices that a selector means: those that meet all its conditions, and those it names."""
+    parts: list[Filter] = [Compare(("tags", key), Operator.EQ, value) for key, value in selector.match_tags.items()]
+    parts += [_expression(expression) for expression in selector.expressions]
+    if selector.site_ids:
+        parts.append(In(("siteTree",), tuple(selector.site_ids)))
+    if selector.device_profiles:
+        parts.append(In(("deviceProfile",), tuple(selector.device_profiles)))
+    named = In(("id",), tuple(selector.device_ids))
+    if not parts:
+        return named
+    return Or((And(tuple(parts)), named)) if selector.device_ids else And(tuple(parts))
+
+
+def _expression(expression: TagExpression) -> Filter:
+    field = ("tags", expression.key)
+    match expression.operator:
+        case TagOperator.IN:
+            return In(field, tuple(expression.values))
+        case TagOperator.NOT_IN:
+            return Not(In(field, tuple(expression.values)))
+        case TagOperator.EXISTS:
+            return Exists(field)
+        case TagOperator.NOT_EXISTS:
+            return Not(Exists(field))

@@ -1,0 +1,40 @@
+"""What can be done with live streams."""
+
+from roadstead.core.operation import check_grant, operation
+from roadstead.core.streams import store
+from roadstead.core.streams.model import StreamFilter, StreamWish, Topic
+from roadstead.core.work import Work
+from roadstead.kernel import ids
+from roadstead.kernel.actor import Grant
+from roadstead.kernel.errors import Invalid, NotFound
+
+
+@operation(Grant.READINGS_READ)
+async def open_filter(work: Work, wish: StreamWish) -> StreamFilter:
+    """What a listener wants, looked up: whoever has it may listen to it in this organization.
+
+    Raises `NotFound` for a device, sensor or site that does not exist, because nothing would ever be heard of it, and
+    `Forbidden` when hearing of devices needs a right that is missing.
+    """
+    tx, tenant = work.tx, work.tenant_id
+    if Topic.DEVICE in wish.topics:
+        check_grant(work.actor, Grant.DEVICES_READ)
+    if wish.sensor_ids and Topic.READING not in wish.topics:
+        raise Invalid.field("sensorId", "narrows the topic 'reading', which is not asked for", place="query")
+    devices = set(wish.device_ids)
+    for missing in devices - await store.select_devices(tx, tenant, wish.device_ids):
+        raise NotFound("device", missing)
+    homes = await store.select_devices_of(tx, tenant, wish.sensor_ids)
+    for sensor_id in wish.sensor_ids:
+        if sensor_id not in homes:
+            raise NotFound("sensor", sensor_id)
+    if wish.site_id is not None and not await store.has_site(tx, tenant, wish.site_id):
+        raise NotFound("site", wish.site_id)
+    if homes:
+        devices = devices & set(homes.values()) if devices else set(homes.values())
+    return StreamFilter(
+        topics=wish.topics,
+        devices=frozenset(map(ids.to_bytes, devices)) if wish.device_ids or wish.sensor_ids else None,
+        sensors=frozenset(wish.sensor_ids) or None,
+        site_id=wish.site_id,
+    )

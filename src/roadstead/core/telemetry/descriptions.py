@@ -1,0 +1,165 @@
+"""The SQL of what devices are checked against. Asks for devices of all tenants at once: for the system duty only."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from roadstead.core.telemetry.rules import Component, Described, NewSensor, Rule, template_rule
+from roadstead.core.tenancy import OrganizationSettings, UnknownSensorPolicy
+from roadstead.core.types import ProfileField, SensorProfile, SensorTemplate, ValueType
+from roadstead.db import Tx
+from roadstead.kernel import ids
+from roadstead.kernel.ids import ComponentId, TenantId
+
+_CHUNK = 500
+_Pairs = tuple[list[TenantId], list[UUID]]
+
+
+async def select_described(tx: Tx, devices: Mapping[bytes, TenantId]) -> dict[bytes, Described]:
+    """What there is of these devices, each of the tenant it is said to belong to."""
+    found: dict[bytes, Described] = {}
+    wanted = [(tenant, ids.from_bytes(device)) for device, tenant in devices.items()]
+    for start in range(0, len(wanted), _CHUNK):
+        found.update(await _select_chunk(tx, wanted[start : start + _CHUNK]))
+    return found
+
+
+async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict[bytes, Described]:
+    pairs: _Pairs = [tenant for tenant, _ in wanted], [device for _, device in wanted]
+    known = await tx.rows(
+        """
+        SELECT d.id, d.tenant_id, t.settings
+        FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, id)
+        JOIN device d USING (tenant_id, id) JOIN tenant t USING (tenant_id)
+        """,
+        *pairs,
+    )
+    profiles = await _select_profiles(tx, pairs)
+    components: defaultdict[UUID, dict[UUID, Component]] = defaultdict(dict)
+    for device, id_, key, profile_id in await tx.rows(
+        """
+        SELECT c.device_id, c.id, c.key, c.sensor_profile_id
+        FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, device_id) JOIN component c USING (tenant_id, device_id)
+        """,
+        *pairs,
+    ):
+        profile, sensors = profiles[profile_id]
+        components[device][id_] = Component(ComponentId(id_), key, profile, sensors)
+    rules: defaultdict[UUID, list[Rule]] = defaultdict(list)
+    sensor_ids: defaultdict[UUID, bytearray] = defaultdict(bytearray)
+    shared: dict[tuple[object, ...], Rule] = {}
+    for device, id_, path, key, value_type, low, high, component_id, active in await tx.rows(
+        """
+        SELECT s.device_id, s.id, s.path, s.key, s.value_type, s.min, s.max, s.component_id, s.active
+        FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, device_id) JOIN sensor s USING (tenant_id, device_id)
+        ORDER BY s.path
+        """,
+        *pairs,
+    ):
+        component = components[device].get(component_id)
+        alike = (path, value_type, low, high, active, component.profile.id if component else None)
+        rule = shared.get(alike)
+        if rule is None:
+            rule = shared[alike] = _rule(path, ValueType(value_type), low, high, active, component, key)
+        rules[device].append(rule)
+        sensor_ids[device] += id_.bytes
+    return {
+        ids.to_bytes(id_): Described(
+            TenantId(tenant),
+            _creates(settings),
+            tuple(rules[id_]),
+            bytes(sensor_ids[id_]),
+            tuple(components[id_].values()),
+            {},
+        )
+        for id_, tenant, settings in known
+    }
+
+
+async def insert_sensors(
+    tx: Tx, wanted: Sequence[tuple[TenantId, bytes, NewSensor, Rule]], at: datetime
+) -> set[tuple[TenantId, bytes]]:
+    """Insert those that are not there; says which devices got some. A device that is gone by now gets none."""
+    rows = [
+        (
+            tenant,
+            ids.new_id(),
+            ids.from_bytes(device),
+            sensor.component.id if sensor.component else None,
+            sensor.key,
+            sensor.path,
+            sensor.template.name if sensor.template else sensor.key,
+            rule.field.value_type.value,
+            sensor.template.unit if sensor.template else None,
+            sensor.template.field if sensor.template else None,
+            sensor.template.min if sensor.template else None,
+            sensor.template.max if sensor.template else None,
+        )
+        for tenant, device, sensor, rule in wanted
+    ]
+    created = await tx.rows(
+        """
+        INSERT INTO sensor (tenant_id, id, device_id, component_id, key, path, name, value_type, unit, field, min, max,
+                            created_at, updated_at)
+        SELECT n.tenant_id, n.id, n.device_id, n.component_id, n.key, n.path, n.name, n.value_type, n.unit, n.field,
+               n.min, n.max, %s, %s
+        FROM unnest(%s::integer[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
+                    %s::text[], %s::text[], %s::float8[], %s::float8[])
+             AS n (tenant_id, id, device_id, component_id, key, path, name, value_type, unit, field, min, max)
+        JOIN device d ON d.tenant_id = n.tenant_id AND d.id = n.device_id
+        LEFT JOIN component c ON c.tenant_id = n.tenant_id AND c.id = n.component_id
+        WHERE n.component_id IS NULL OR c.id IS NOT NULL
+        ON CONFLICT (tenant_id, device_id, path) DO NOTHING
+        RETURNING tenant_id, device_id
+        """,
+        at,
+        at,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+    return {(TenantId(tenant), ids.to_bytes(device)) for tenant, device in created}
+
+
+def _creates(settings: object) -> bool:
+    return msgspec.convert(settings, OrganizationSettings).unknown_sensor_policy is UnknownSensorPolicy.AUTO_CREATE
+
+
+async def _select_profiles(tx: Tx, pairs: _Pairs) -> dict[UUID, tuple[SensorProfile, dict[str, SensorTemplate]]]:
+    """The profiles of the components of these devices, with the sensors each of them gives."""
+    profiles = await tx.all(
+        SensorProfile,
+        """
+        SELECT p.id, p.key, p.major, p.minor, p.name, p.description, p.fields, p.config_schema, p.pack_id, p.deprecated,
+               p.created_at
+        FROM sensor_profile p
+        WHERE (p.tenant_id, p.id) IN (
+            SELECT c.tenant_id, c.sensor_profile_id
+            FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, device_id)
+            JOIN component c USING (tenant_id, device_id)
+        )
+        """,
+        *pairs,
+    )
+    return {profile.id: (profile, {sensor.key: sensor for sensor in profile.sensors()}) for profile in profiles}
+
+
+def _rule(
+    path: str,
+    value_type: ValueType,
+    low: float | None,
+    high: float | None,
+    active: bool,
+    component: Component | None,
+    key: str,
+) -> Rule:
+    """What the sensor says for itself, and what its component's profile says where it says nothing."""
+    template = component.sensors.get(key) if component else None
+    field = ProfileField(name=key, value_type=value_type, min=low, max=high)
+    if component is not None and template is not None and template.value_type is value_type:
+        profiled = template_rule(component, template).field
+        field = msgspec.structs.replace(
+            profiled, min=profiled.min if low is None else low, max=profiled.max if high is None else high
+        )
+    return Rule.of(path, field, active=active)

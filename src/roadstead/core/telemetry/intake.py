@@ -1,0 +1,333 @@
+"""Decides about everything devices report: what is taken, as which path and type, and what is refused and why."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import structlog
+
+from roadstead.core.messages import REFUSED, SESSION, Accepted, Reading, RefusalNotice, Uplink, Value
+from roadstead.core.ports import Codec, Decoded, Refusal, RefusalReason, Reported
+from roadstead.core.telemetry.catalog import DeviceCatalog
+from roadstead.core.telemetry.rules import (
+    MOST_SENSORS,
+    Component,
+    Described,
+    ListField,
+    NewSensor,
+    Refused,
+    Rule,
+    Sheaf,
+)
+from roadstead.core.types import ValueType
+from roadstead.kernel import time
+from roadstead.kernel.ids import TenantId
+
+log = structlog.get_logger()
+
+REPLAY = "REPLAY"
+"""The source of an uplink that was taken out of quarantine."""
+
+_MOST_AHEAD_MS = 300_000
+_MOST_META_BYTES = 10_240
+_BREATH = 500
+_YEAR_9999_MS = 253_402_300_799_999
+_EXACT = 2**53
+
+_notice = msgspec.msgpack.Decoder(RefusalNotice).decode
+
+Parts = Sequence[tuple[str, Value]]
+_Wanted = dict[bytes, dict[str, tuple[TenantId, bytes, NewSensor, Rule]]]
+"""Sensors to make, by device and path."""
+
+
+class Taken(msgspec.Struct):
+    """What became of some uplinks."""
+
+    accepted: list[Accepted]
+    """One for each uplink, in order; without readings when all of them were refused."""
+    refused: list[tuple[int, Refusal]]
+    """Which uplink, and what of it was refused."""
+
+
+class Intake:
+    """Decodes uplinks with their dialect's codec and checks every value against what is known of its device."""
+
+    def __init__(self, catalog: DeviceCatalog, codecs: Mapping[str, Codec]) -> None:
+        self._catalog = catalog
+        self._codecs = codecs
+
+    async def take_in(self, uplinks: Sequence[Uplink]) -> Taken:
+        """Check all of these. Sensors that are new and may come into being are there afterwards.
+
+        Nothing a device sent makes it raise; `Unavailable` when the database is needed and away.
+        """
+        described = await self._catalog.learn({uplink.device: uplink.tenant for uplink in uplinks})
+        accepted: list[Accepted | None] = []
+        refused: list[tuple[int, Refusal]] = []
+        later: list[tuple[int, _Message]] = []
+        wanted: _Wanted = {}
+        for index, uplink in enumerate(uplinks):
+            if index % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)
+            if uplink.dialect == SESSION:
+                # Nobody decodes what the doors say: it passes as it is, but for what they have refused.
+                refusal = _read_refusal(uplink) if uplink.channel == REFUSED else None
+                refused += [(index, refusal)] if refusal else []
+                accepted.append(_accept(uplink, [], payload=b"" if refusal else uplink.payload))
+                continue
+            known = described.get(uplink.device)
+            decoded = self._decode(uplink, known)
+            if known is not None and decoded.reported and not decoded.refused and not decoded.readings:
+                readings = _take_simply(known, decoded.reported, uplink.received + _MOST_AHEAD_MS)
+                if readings is not None:
+                    accepted.append(_accept(uplink, readings))
+                    continue
+            message = _Message(uplink, known, decoded)
+            message.check()
+            if message.new:
+                accepted.append(None)
+                later.append((index, message))
+                _merge(wanted, message)
+            else:
+                accepted.append(message.accepted())
+                refused += [(index, refusal) for refusal in message.refused]
+        if later:
+            new = [sensor for sensors in wanted.values() for sensor in sensors.values()]
+            if new:
+                await self._catalog.create(new)
+            described = await self._catalog.learn({one.uplink.device: one.uplink.tenant for _, one in later})
+            for index, message in later:
+                again = _Message(message.uplink, described.get(message.uplink.device), message.decoded, creates=False)
+                again.check()
+                accepted[index] = again.accepted()
+                refused += [(index, refusal) for refusal in again.refused]
+        return Taken([item for item in accepted if item is not None], refused)
+
+    def _decode(self, uplink: Uplink, known: Described | None) -> Decoded:
+        codec = self._codecs.get(uplink.dialect)
+        if codec is None:
+            return _refuse_all(uplink, RefusalReason.MALFORMED, f"nobody here reads the dialect {uplink.dialect}")
+        if known is None or known.tenant != uplink.tenant:
+            return _refuse_all(uplink, RefusalReason.UNKNOWN_SENSOR, "the device does not exist any more")
+        try:
+            return codec.decode(uplink)
+        except Exception as error:
+            return _fault(uplink, error)
+
+
+def _take_simply(described: Described, reported: Sequence[Reported], latest: int) -> list[Reading] | None:
+    """What nearly all messages are: known sensors, right types, within bounds, at a fair time, no metadata.
+
+    None when this one is not. It is the hot path of the store: five values take about two microseconds.
+    """
+    readings: list[Reading] = []
+    find, append, fair = described.refs.get, readings.append, -1
+    for item in reported:
+        rule, value, at = find(item.ref), item.value, item.at
+        if at is not fair:
+            if not 0 <= at <= latest:
+                return None
+            fair = at
+        if item.meta:
+            return None
+        if rule is None:
+            if not _take_sheaf(described.sheaves.get(item.ref), value, at, readings):
+                return None
+            continue
+        if type(value) is not rule.python:
+            value = _widen(rule, value)
+        if value is None or not rule.open or not rule.low <= value <= rule.high:
+            return None
+        append(Reading(rule.path, at, value))
+    return readings
+
+
+def _take_sheaf(sheaf: Sheaf | None, payload: object, at: int, readings: list[Reading]) -> bool:
+    """The same for a structured payload; False when it, too, needs a closer look."""
+    if not sheaf or not isinstance(payload, dict):
+        return False
+    left = len(payload)
+    for name, required, rule in sheaf:
+        value = payload.get(name)
+        if value is None:
+            if required or name in payload:
+                return False
+            continue
+        if type(value) is not rule.python:
+            value = _widen(rule, value)
+        if value is None or not rule.low <= value <= rule.high:
+            return False
+        left -= 1
+        readings.append(Reading(rule.path, at, value))
+    return not left
+
+
+def _widen(rule: Rule, value: object) -> float | None:
+    """A whole number as a DOUBLE, where a float holds it without loss; None for everything else."""
+    if rule.python is float and type(value) is int and -_EXACT <= value <= _EXACT:
+        return float(value)
+    return None
+
+
+class _Message:
+    """One uplink that needs a closer look."""
+
+    __slots__ = ("creates", "decoded", "described", "new", "readings", "refused", "uplink")
+
+    def __init__(self, uplink: Uplink, described: Described | None, decoded: Decoded, *, creates: bool = True) -> None:
+        self.uplink = uplink
+        self.described = described
+        self.decoded = decoded
+        self.creates = creates
+        self.readings: list[Reading] = []
+        self.refused: list[Refusal] = []
+        self.new: list[tuple[NewSensor, Rule]] = []
+        """Sensors that must come into being first."""
+
+    def check(self) -> None:
+        """Sort everything into readings, refused and new."""
+        try:
+            self.refused += self.decoded.refused
+            if self.described is not None:
+                for index, item in enumerate(self.decoded.reported):
+                    self._take(self.described, index, item)
+            self._take_own(self.decoded.readings)
+        except Exception as error:
+            self._refuse_all(_fault(self.uplink, error))
+
+    def _take_own(self, readings: Sequence[Reading]) -> None:
+        """Values under paths of the platform's own; the codec has checked all but their time."""
+        latest = self.uplink.received + _MOST_AHEAD_MS
+        if any(not 0 <= reading.at <= latest for reading in readings):
+            detail = "the timestamp lies before 1970 or more than five minutes ahead"
+            self._refuse_all(_refuse_all(self.uplink, RefusalReason.BAD_TIMESTAMP, detail))
+        else:
+            self.readings += readings
+
+    def _take(self, described: Described, index: int, item: Reported) -> None:
+        component: Component | None = None
+        try:
+            self._check_frame(item)
+            found = described.find(item.ref)
+            if isinstance(found, Rule):
+                self.readings.append(Reading(found.path, item.at, found.take(item.value), item.meta))
+            elif isinstance(found, NewSensor):
+                component = found.component
+                self._take_new(item, found)
+            elif isinstance(found, ListField):
+                component = found.component
+                self._take_parts(described, index, item, component.spread_field(found.field, item.value))
+            elif isinstance(item.value, dict):
+                component = found
+                described.bind(item.ref, component)
+                self._take_parts(described, index, item, component.spread(item.value))
+            else:
+                component = found
+                raise Refused(RefusalReason.TYPE_MISMATCH, f"{item.ref} is a component: its values come as an object")
+        except Refused as error:
+            self._refuse(index, item, error, component)
+
+    def _take_new(self, item: Reported, sensor: NewSensor) -> None:
+        if isinstance(item.value, dict):
+            raise Refused(
+                RefusalReason.MISSING_PROFILE, f"{item.ref} is no component, so no profile says what is in it"
+            )
+        rule = sensor.rule_for(item.value)
+        rule.take(item.value)
+        if not self.creates:
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, "the device has no such sensor, and it could not be made")
+        self.new.append((sensor, rule))
+
+    def _take_parts(self, described: Described, index: int, item: Reported, values: Parts) -> None:
+        for path, value in values:
+            self._take(described, index, Reported(path, item.at, value, item.meta))
+
+    def _check_frame(self, item: Reported) -> None:
+        if not 0 <= item.at <= self.uplink.received + _MOST_AHEAD_MS:
+            ahead = "is more than five minutes ahead" if item.at > 0 else "lies before 1970"
+            raise Refused(RefusalReason.BAD_TIMESTAMP, f"the timestamp {ahead}")
+        if len(item.meta.encode()) > _MOST_META_BYTES:
+            raise Refused(RefusalReason.TOO_LARGE, f"metadata may have {_MOST_META_BYTES} bytes")
+
+    def _refuse(self, index: int, item: Reported, error: Refused, component: Component | None) -> None:
+        self.refused.append(
+            Refusal(
+                reason=error.reason,
+                detail=error.detail,
+                payload=spell_item(item),
+                sensor_ref=item.ref,
+                index=index,
+                component=component.id if component else None,
+                problems=error.problems,
+            )
+        )
+
+    def _refuse_all(self, decoded: Decoded) -> None:
+        self.readings.clear()
+        self.new.clear()
+        self.refused = list(decoded.refused)
+
+    def accepted(self) -> Accepted:
+        """What is left of it. A message that carries no readings is passed on with its payload."""
+        decoded = self.decoded
+        carries = decoded.reported or decoded.readings or decoded.refused or self.refused
+        return _accept(self.uplink, self.readings, payload=b"" if carries else self.uplink.payload)
+
+
+def spell_item(item: Reported) -> bytes:
+    """One value as JSON in the platform's own spelling, `ReadingInput` of the native contract: it can be read again."""
+    at: object = item.at
+    if 0 <= item.at <= _YEAR_9999_MS:
+        at = time.spell_instant(time.from_millis(item.at))
+    spelled: dict[str, object] = {"sensorId": item.ref, "timestamp": at, "value": item.value}
+    if item.meta:
+        spelled["metadata"] = msgspec.Raw(item.meta.encode())
+    return msgspec.json.encode(spelled)
+
+
+def _accept(uplink: Uplink, readings: list[Reading], *, payload: bytes = b"") -> Accepted:
+    replayed = uplink.source == REPLAY
+    return Accepted(
+        uplink.tenant, uplink.device, uplink.dialect, uplink.channel, uplink.received, readings, payload, replayed
+    )
+
+
+def _refuse_all(uplink: Uplink, reason: RefusalReason, detail: str) -> Decoded:
+    """Nothing of this message is taken."""
+    return Decoded([], [], [Refusal(reason=reason, detail=detail, payload=uplink.payload, whole=True)])
+
+
+def _fault(uplink: Uplink, error: Exception) -> Decoded:
+    """A fault of ours, and still no reason to stop what others send."""
+    log.error("uplink cannot be checked", tenant=uplink.tenant, dialect=uplink.dialect, exc_info=error)
+    return _refuse_all(uplink, RefusalReason.MALFORMED, f"could not be read here: {type(error).__name__}")
+
+
+def _read_refusal(uplink: Uplink) -> Refusal:
+    """What a door has refused, for its owner to read."""
+    try:
+        notice = _notice(uplink.payload)
+        reason = RefusalReason(notice.reason)
+    except (msgspec.DecodeError, ValueError) as error:
+        return Refusal(RefusalReason.MALFORMED, f"a door has refused it: {error}", uplink.payload, whole=True)
+    kept = f", of which {len(notice.head)} are kept" if len(notice.head) < notice.size_bytes else ""
+    detail = f"{notice.detail}; topic {notice.topic!r}, {notice.size_bytes} bytes{kept}"
+    if notice.others:
+        detail += f"; {notice.others} more messages were refused shortly before"
+    return Refusal(reason, detail, notice.head, whole=True)
+
+
+def _merge(wanted: _Wanted, message: _Message) -> None:
+    """Add what this message needs. Numbers with and without a fraction for one new sensor make it a DOUBLE."""
+    uplink = message.uplink
+    room = MOST_SENSORS - len(message.described.rules if message.described else ())
+    new = wanted.setdefault(uplink.device, {})
+    for sensor, rule in message.new:
+        known = new.get(sensor.path)
+        if known is None:
+            takes = len(new) < room
+        else:
+            takes = known[3].field.value_type is ValueType.BIGINT and rule.field.value_type is ValueType.DOUBLE
+        if takes:
+            new[sensor.path] = (uplink.tenant, uplink.device, sensor, rule)

@@ -1,0 +1,272 @@
+"""What a device's values must be, and what it may call its sensors. Pure."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from roadstead.core import types
+from roadstead.core.messages import Value
+from roadstead.core.ports import RefusalReason
+from roadstead.core.types import ProfileField, SensorProfile, SensorTemplate, ValueType
+from roadstead.kernel.errors import FieldProblem
+from roadstead.kernel.ids import ComponentId, TenantId, parse_uuid
+
+MOST_SENSORS = 1000
+"""How many sensors a device can have by reporting them."""
+
+_MOST_DETAIL = 1000
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_KINDS: dict[type, ValueType] = {
+    float: ValueType.DOUBLE,
+    int: ValueType.BIGINT,
+    bool: ValueType.BOOLEAN,
+    str: ValueType.TEXT,
+}
+_PYTHON: dict[ValueType, type] = {value_type: kind for kind, value_type in _KINDS.items()}
+
+
+class Refused(Exception):
+    """A value that is not taken, with the reason."""
+
+    def __init__(self, reason: RefusalReason, detail: str, problems: tuple[FieldProblem, ...] = ()) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.problems = problems
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a value of one path must be. Devices that are alike share their rules."""
+
+    path: str
+    field: ProfileField
+    """Type, range and choices; of a profile, or just what the sensor says for itself."""
+    active: bool
+    python: type[Any]
+    """The type that needs no conversion."""
+    low: float
+    high: float
+    open: bool
+    """A value of that type from `low` to `high` is right without another look."""
+
+    @classmethod
+    def of(cls, path: str, field: ProfileField, *, active: bool = True) -> "Rule":
+        """The rule with everything that follows from these."""
+        least, most = (-(2**63), 2**63 - 1) if field.value_type is ValueType.BIGINT else (-math.inf, math.inf)
+        return cls(
+            path,
+            field,
+            active,
+            _PYTHON[field.value_type],
+            least if field.min is None or field.min < least else field.min,
+            most if field.max is None or field.max > most else field.max,
+            active and field.enum is None and field.value_type is not ValueType.TEXT,
+        )
+
+    def take(self, value: object) -> Value:
+        """The value as it is stored; raises `Refused`."""
+        if not self.active:
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, "the sensor is not active any more")
+        problem = self.field.check_value(value, "")
+        taken = types.read_value(value, self.field.value_type)
+        if problem is not None or taken is None:
+            raise Refused(*_told(problem, value))
+        return taken
+
+
+class Component(msgspec.Struct, frozen=True):
+    """A component of a device."""
+
+    id: ComponentId
+    key: str
+    profile: SensorProfile
+    sensors: Mapping[str, SensorTemplate]
+    """By key: those that the profile gives it."""
+
+    def field(self, name: str) -> ProfileField | None:
+        """The field of its profile."""
+        return next((field for field in self.profile.fields if field.name == name), None)
+
+    def has(self, name: str) -> bool:
+        """Whether this is one of its sensors, or the field that several of them make up."""
+        return name in self.sensors or self.field(name) is not None
+
+    def spread(self, payload: Mapping[str, Any]) -> list[tuple[str, Value]]:
+        """A structured payload as (path, value) of each sensor. Raises `Refused` when any of it does not fit."""
+        return _spread(self.key, self.profile, payload)
+
+    def spread_field(self, field: ProfileField, value: object) -> list[tuple[str, Value]]:
+        """The same for one field alone."""
+        return _spread(self.key, msgspec.structs.replace(self.profile, fields=[field]), {field.name: value})
+
+
+class NewSensor(msgspec.Struct, frozen=True, kw_only=True):
+    """A sensor that is not there yet and may come into being."""
+
+    path: str
+    key: str
+    component: Component | None = None
+    template: SensorTemplate | None = None
+
+    def rule_for(self, value: object) -> Rule:
+        """As its profile says, else by the type of the value. Raises `Refused` for what no sensor can carry."""
+        if self.component is not None and self.template is not None:
+            return template_rule(self.component, self.template)
+        kind = _KINDS.get(type(value))
+        if kind is None:
+            raise Refused(RefusalReason.TYPE_MISMATCH, "neither a number, a boolean nor a text")
+        return Rule.of(self.path, ProfileField(name=self.key, value_type=kind))
+
+
+class ListField(msgspec.Struct, frozen=True):
+    """A field of a component that takes a list; each item is a sensor."""
+
+    component: Component
+    field: ProfileField
+
+
+Sheaf = tuple[tuple[str, bool, Rule], ...]
+"""The fields of a profile, whether each is required, and its rule."""
+
+
+class Described(msgspec.Struct):
+    """All that is known of one device for checking what it reports."""
+
+    tenant: TenantId
+    creates: bool
+    """Whether sensors that no profile describes come into being; else they are refused."""
+    rules: tuple[Rule, ...] = ()
+    sensor_ids: bytes = b""
+    """The ids of the sensors, 16 bytes each, in the order of `rules`."""
+    components: tuple[Component, ...] = ()
+    refs: dict[str, Rule] = {}
+    """What the device calls its sensors, as far as it has used it: filled by `find`."""
+    sheaves: dict[str, Sheaf] = {}
+    """What the device calls its components, as far as it has used it: filled by `bind`."""
+
+    def find(self, ref: str) -> Rule | Component | ListField | NewSensor:
+        """What `ref` names: a sensor by id, path, `component.key` or its key alone; a component by id or key.
+
+        Raises `Refused` when it names nothing and nothing of that name may come into being.
+        """
+        rule = self.refs.get(ref)
+        if rule is not None:
+            return rule
+        id_ = parse_uuid(ref)
+        rule = self._find_sensor(ref) if id_ is None else self._find_sensor_id(id_)
+        if rule is not None:
+            self.refs[ref] = rule
+            return rule
+        component = self._find_component(ref, id_)
+        if component is not None:
+            return component
+        if id_ is not None:
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, "the device has no sensor of this id")
+        return self._find_field(ref) or self._suggest(ref)
+
+    def bind(self, ref: str, component: Component) -> None:
+        """Make it quick to take structured payloads of a component that the device calls so.
+
+        Its sheaf stays empty when a field is not there yet as a sensor, or needs more than a look at type and range.
+        """
+        if ref not in self.sheaves:
+            self.sheaves[ref] = tuple(self._sheaf(component))
+
+    def _sheaf(self, component: Component) -> list[tuple[str, bool, Rule]]:
+        rules = {rule.path: rule for rule in self.rules}
+        sheaf = []
+        for field in component.profile.fields:
+            rule, own = rules.get(f"{component.key}/{field.name}"), Rule.of("", field)
+            if rule is None or field.array_size is not None or not rule.open or not own.open:
+                return []
+            if rule.python is not own.python:
+                return []
+            # What the profile forbids is forbidden, whatever the sensor says for itself.
+            low, high = max(rule.low, own.low), min(rule.high, own.high)
+            sheaf.append((field.name, field.required, msgspec.structs.replace(rule, low=low, high=high)))
+        return sheaf
+
+    def _find_sensor_id(self, id_: UUID) -> Rule | None:
+        wanted = id_.bytes
+        for index, rule in enumerate(self.rules):
+            if self.sensor_ids[16 * index : 16 * index + 16] == wanted:
+                return rule
+        return None
+
+    def _find_sensor(self, ref: str) -> Rule | None:
+        alike = []
+        for rule in self.rules:
+            head, slash, tail = rule.path.partition("/")
+            if ref == rule.path or (slash and ref == f"{head}.{tail}"):
+                return rule
+            if slash and ref == tail:
+                alike.append(rule)
+        return alike[0] if len(alike) == 1 else None
+
+    def _find_component(self, key: str, id_: UUID | None) -> Component | None:
+        return next((component for component in self.components if key == component.key or id_ == component.id), None)
+
+    def _find_field(self, ref: str) -> ListField | NewSensor | None:
+        for component in sorted(self.components, key=lambda component: -len(component.key)):
+            for mark in "/.":
+                if ref.startswith(component.key + mark):
+                    return _part_of(component, ref[len(component.key) + 1 :])
+        homes = [component for component in self.components if component.has(ref)]
+        if len(homes) == 1:
+            return _part_of(homes[0], ref)
+        if homes:
+            names = ", ".join(f"{component.key}.{ref}" for component in homes)
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, f"several components have it: say {names}"[:_MOST_DETAIL])
+        return None
+
+    def _suggest(self, ref: str) -> NewSensor:
+        if not self.creates:
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, "the device has no such sensor")
+        if not _KEY.fullmatch(ref):
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, "no component of the device, and no possible name of a sensor")
+        return NewSensor(path=ref, key=ref)
+
+
+def template_rule(component: Component, template: SensorTemplate) -> Rule:
+    """The rule of a sensor that a component has because of its profile."""
+    field = component.field(template.field)
+    if field is None:
+        field = ProfileField(name=template.key, value_type=template.value_type, min=template.min, max=template.max)
+    return Rule.of(f"{component.key}/{template.key}", field)
+
+
+def _part_of(component: Component, name: str) -> NewSensor | ListField:
+    template = component.sensors.get(name)
+    if template is not None:
+        return NewSensor(path=f"{component.key}/{name}", key=name, component=component, template=template)
+    field = component.field(name)
+    if field is not None:
+        return ListField(component, field)
+    detail = f"the profile {component.profile.reference} of component {component.key} has no such field"
+    raise Refused(RefusalReason.UNKNOWN_SENSOR, detail)
+
+
+def _spread(key: str, profile: SensorProfile, payload: Mapping[str, Any]) -> list[tuple[str, Value]]:
+    problems = profile.check(payload)
+    if problems:
+        detail = "; ".join(f"{problem.pointer[1:]}: {problem.detail}" for problem in problems)
+        raise Refused(RefusalReason(problems[0].code), detail[:_MOST_DETAIL], tuple(problems))
+    values = []
+    for field in profile.fields:
+        sent = payload.get(field.name)
+        items = sent if field.array_size is not None and isinstance(sent, list) else [sent]
+        for name, item in zip(field.sensor_keys(), items, strict=False):
+            value = types.read_value(item, field.value_type)
+            if value is not None:
+                values.append((f"{key}/{name}", value))
+    return values
+
+
+def _told(problem: FieldProblem | None, value: object) -> tuple[RefusalReason, str]:
+    if problem is None:
+        return RefusalReason.TYPE_MISMATCH, f"{value!r} does not fit"
+    return RefusalReason(problem.code), problem.detail

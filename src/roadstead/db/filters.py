@@ -1,0 +1,375 @@
+"""The one compiler from filters to SQL conditions. Knows how a field is stored; knows no table of its own."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from roadstead.db.listing import Condition
+from roadstead.kernel.errors import Invalid
+from roadstead.kernel.filter import (
+    MAX_PATTERN,
+    And,
+    Between,
+    Box,
+    Circle,
+    Compare,
+    Exists,
+    Filter,
+    In,
+    Leaf,
+    Match,
+    MatchKind,
+    Not,
+    Operator,
+    Or,
+    Path,
+    Scalar,
+    Within,
+    check_size,
+    starts_with,
+)
+
+EARTH_RADIUS_M = 6_371_008.8
+
+
+class ColumnType(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    INSTANT = "instant"
+    ID = "id"
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column, or an expression like one. NULL means that the field is absent."""
+
+    sql: str
+    type: ColumnType = ColumnType.TEXT
+    absent: str | None = None
+    """SQL of the value that stands for absent in a column that is never NULL."""
+
+
+class Json(msgspec.Struct, frozen=True):
+    """A jsonb column; further steps of the path are members of its objects."""
+
+    sql: str
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Values in rows of another table, one for each value; further steps of the path are compared with its keys."""
+
+    source: str
+    """`<table> [<alias>] WHERE <joined with the outer row>`."""
+    keys: tuple[str, ...]
+    value: Column
+
+
+class Words(msgspec.Struct, frozen=True):
+    """Word starts in lower case in rows of another table: what text search looks at."""
+
+    source: str
+    """`<table> [<alias>] WHERE <joined with the outer row>`."""
+    word: str
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A point on the globe in two numeric columns, NULL together."""
+
+    latitude: str
+    longitude: str
+
+
+FieldKind: TypeAlias = Column | Json | Rows | Words | Place
+Fields = Mapping[str, FieldKind]
+
+TRUE = Condition("true")
+FALSE = Condition("false")
+
+
+def compile_filter(tree: Filter, fields: Fields) -> Condition:
+    """A condition that is TRUE for exactly the rows the filter is true for; for the others it is FALSE or NULL.
+
+    Leaves stay as bare as they can, so that indexes serve them. Raises `Invalid` for a field that is not in `fields`, a
+    value that does not fit its type, a pattern that cannot be one, a tree too large.
+    """
+    check_size(tree)
+    return _compile(tree, fields)
+
+
+def _compile(tree: Filter, fields: Fields) -> Condition:
+    match tree:
+        case And(parts):
+            return _all([_compile(part, fields) for part in parts])
+        case Or(parts):
+            return _any([_compile(part, fields) for part in parts])
+        case Not(part):
+            # NULL is as good as FALSE all the way up to here, where it must not stay NULL.
+            inner = _compile(part, fields)
+            return Condition(f"({inner.sql}) IS NOT TRUE", inner.params)
+    return _leaf(tree, fields)
+
+
+def _leaf(leaf: Leaf, fields: Fields) -> Condition:
+    name, *steps = leaf.field
+    kind = fields.get(name)
+    match kind:
+        case None:
+            raise _wrong(leaf.field, f"is not one of {', '.join(fields)}")
+        case Column() if not steps:
+            return _column(leaf, kind)
+        case Json():
+            return _json(leaf, kind, steps)
+        case Rows() if len(steps) == len(kind.keys):
+            return _rows(leaf, kind, steps)
+        case Words() if not steps:
+            return _words(leaf, kind)
+        case Place() if not steps:
+            return _place(leaf, kind)
+    raise _wrong(leaf.field, "has nothing of that name in it")
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+def _column(leaf: Leaf, column: Column) -> Condition:
+    condition = _present(leaf, column)
+    return condition if column.absent is None else _all([condition, Condition(f"{column.sql} <> {column.absent}")])
+
+
+def _present(leaf: Leaf, column: Column) -> Condition:
+    match leaf:
+        case Exists():
+            return Condition(f"{column.sql} IS NOT NULL") if column.absent is None else TRUE
+        case In(field, values):
+            for value in values:
+                _check_type(field, column.type, value)
+            return Condition(f"{column.sql} = ANY(%s)", (_alike(values),)) if values else FALSE
+        case Compare() | Between():
+            return _all([_compare(leaf.field, column, operator, value) for operator, value in leaf.bounds()])
+        case Match() if column.type is ColumnType.TEXT:
+            return _match(leaf, column.sql)
+    raise _wrong(leaf.field, f"is a {column.type} and cannot be asked that")
+
+
+def _alike(values: Sequence[Scalar]) -> list[Scalar]:
+    """As an array, which holds one type: whole numbers beside others become floats."""
+    if any(isinstance(value, float) for value in values):
+        return [float(value) if isinstance(value, int) else value for value in values]
+    return list(values)
+
+
+def _compare(field: Path, column: Column, operator: Operator, value: Scalar) -> Condition:
+    _check_type(field, column.type, value)
+    if isinstance(value, bool):
+        if operator is not Operator.EQ:
+            raise _wrong(field, "is true or false, neither less nor more")
+        return Condition(column.sql if value else f"NOT {column.sql}")  # bare, as partial indexes say it
+    if column.type is ColumnType.TEXT and operator is not Operator.EQ:
+        return Condition(f'{column.sql} COLLATE "C" {operator} %s', (value,))
+    return Condition(f"{column.sql} {operator} %s", (value,))
+
+
+_PYTHON_TYPES: dict[ColumnType, tuple[type, ...]] = {
+    ColumnType.TEXT: (str,),
+    ColumnType.NUMBER: (int, float),
+    ColumnType.BOOLEAN: (bool,),
+    ColumnType.INSTANT: (datetime,),
+    ColumnType.ID: (UUID,),
+}
+
+
+def _check_type(field: Path, type_: ColumnType, value: Scalar) -> None:
+    if not isinstance(value, _PYTHON_TYPES[type_]) or (isinstance(value, bool) and type_ is not ColumnType.BOOLEAN):
+        raise _wrong(field, f"is a {type_} and cannot be compared with {value!r}")
+    _check_scalar(field, value)
+
+
+def _check_scalar(field: Path, value: Scalar) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _wrong(field, "cannot be compared with an infinite number")
+    if isinstance(value, str) and "\0" in value:
+        raise _wrong(field, "cannot be compared with text that holds a zero byte")
+
+
+# --- text patterns ---------------------------------------------------------------------------------------------------
+
+# Back-references and look-around would take PostgreSQL's engine out of linear time; an option, our anchors apart.
+_DANGEROUS = re.compile(r"\\[1-9]|\(\?(?!:)|^\*\*\*")
+
+
+def _match(leaf: Match, text: str) -> Condition:
+    """`text` is SQL for the text to be looked at."""
+    if len(leaf.pattern) > MAX_PATTERN:
+        raise _wrong(leaf.field, f"takes patterns of at most {MAX_PATTERN} characters")
+    _check_scalar(leaf.field, leaf.pattern)
+    match leaf.kind:
+        case MatchKind.WILDCARD if leaf.ignore_case:
+            return Condition(f"lower({text}) LIKE lower(%s)", (_like(leaf.pattern),))
+        case MatchKind.WILDCARD:
+            return Condition(f"{text} LIKE %s", (_like(leaf.pattern),))
+        case MatchKind.REGEX:
+            _check_regex(leaf)
+            return Condition(f"{text} {'~*' if leaf.ignore_case else '~'} %s", (f"^(?:{leaf.pattern})$",))
+        case MatchKind.TEXT:
+            raise _wrong(leaf.field, "is not made for text search")
+
+
+def _check_regex(leaf: Match) -> None:
+    if _DANGEROUS.search(leaf.pattern):
+        raise _wrong(leaf.field, "takes no back-references, look-around or options in a regular expression")
+    try:
+        re.compile(leaf.pattern)  # never run: it must be one by itself, or it could close the group we put around it
+    except (re.error, RecursionError, OverflowError) as error:
+        raise _wrong(leaf.field, f"is not a regular expression: {error}") from error
+
+
+def _like(wildcard: str) -> str:
+    pieces, plain = [], False
+    for letter in wildcard:
+        if plain:
+            pieces.append(f"\\{letter}" if letter in "%_\\" else letter)
+            plain = False
+        elif letter == "\\":
+            plain = True
+        else:
+            pieces.append({"*": "%", "?": "_", "%": "\\%", "_": "\\_"}.get(letter, letter))
+    return "".join(pieces) + ("\\\\" if plain else "")
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def _json(leaf: Leaf, json: Json, steps: Sequence[str]) -> Condition:
+    """True when one value at the path makes it true; lists on the way and at the end are looked into, one level."""
+    path = "$" + "".join(f".{msgspec.json.encode(step).decode()}" for step in steps) + "[*]"
+    if any("\0" in step for step in steps):
+        raise _wrong(leaf.field, "cannot hold a zero byte")
+    match leaf:
+        case Exists():
+            inner = Condition("item <> 'null'::jsonb")
+        case In(field, values):
+            inner = _any([_json_compare(field, Operator.EQ, value) for value in values])
+        case Compare() | Between():
+            inner = _all([_json_compare(leaf.field, operator, value) for operator, value in leaf.bounds()])
+        case Match():
+            found = _match(leaf, "(item #>> '{}')")
+            inner = Condition(f"jsonb_typeof(item) = 'string' AND {found.sql}", found.params)
+        case _:
+            raise _wrong(leaf.field, "is not a place")
+    sql = f"EXISTS (SELECT FROM jsonb_path_query({json.sql}, %s::jsonpath) AS item WHERE {inner.sql})"
+    return Condition(sql, (path, *inner.params))
+
+
+def _json_compare(field: Path, operator: Operator, value: Scalar) -> Condition:
+    _check_scalar(field, value)
+    match value:
+        case datetime():
+            return Condition(f"json_instant(item) {operator} %s", (value,))
+        case UUID():
+            return _json_compare(field, operator, str(value))
+        case _ if operator is Operator.EQ:
+            return Condition("item = %s", (Jsonb(value),))
+        case bool():
+            raise _wrong(field, "true and false are neither less nor more")
+        case str():
+            sql = f"jsonb_typeof(item) = 'string' AND (item #>> '{{}}') COLLATE \"C\" {operator} %s"
+            return Condition(sql, (value,))
+        case _:
+            return Condition(f"jsonb_typeof(item) = 'number' AND item {operator} %s", (Jsonb(value),))
+
+
+# --- rows of another table --------------------------------------------------------------------------------------------
+
+
+def _rows(leaf: Leaf, rows: Rows, steps: Sequence[str]) -> Condition:
+    for step in steps:
+        _check_scalar(leaf.field, step)
+    value = TRUE if isinstance(leaf, Exists) else _column(leaf, rows.value)
+    keys = "".join(f" AND {key} = %s" for key in rows.keys)
+    return Condition(f"EXISTS (SELECT FROM {rows.source}{keys} AND {value.sql})", (*steps, *value.params))
+
+
+def _words(leaf: Leaf, words: Words) -> Condition:
+    if not isinstance(leaf, Match) or leaf.kind is not MatchKind.TEXT:
+        raise _wrong(leaf.field, "is only for text search")
+    if len(leaf.pattern) > MAX_PATTERN:
+        raise _wrong(leaf.field, f"takes at most {MAX_PATTERN} characters")
+    fields = {"word": Column(words.word)}
+    found = [_compile(starts_with("word", word), fields) for word in leaf.pattern.lower().split()]
+    return _all([Condition(f"EXISTS (SELECT FROM {words.source} AND {word.sql})", word.params) for word in found])
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+def _place(leaf: Leaf, place: Place) -> Condition:
+    match leaf:
+        case Exists():
+            return Condition(f"{place.latitude} IS NOT NULL")
+        case Within(_, Box() as box):
+            return _box(place, box)
+        case Within(_, Circle() as circle):
+            return _circle(place, circle)
+    raise _wrong(leaf.field, "is a place and can only be asked whether it is there or within an area")
+
+
+def _box(place: Place, box: Box) -> Condition:
+    latitude = Condition(f"{place.latitude} BETWEEN %s AND %s", (box.south, box.north))
+    if box.west <= box.east:
+        longitude = Condition(f"{place.longitude} BETWEEN %s AND %s", (box.west, box.east))
+    else:
+        longitude = Condition(f"({place.longitude} >= %s OR {place.longitude} <= %s)", (box.west, box.east))
+    return _all([latitude, longitude])
+
+
+def _circle(place: Place, circle: Circle) -> Condition:
+    """A box that an index can serve, and within it the exact distance (haversine)."""
+    degrees = math.degrees(circle.radius_m / EARTH_RADIUS_M)
+    # A little wider than the circle: the exact distance decides, not the rounding of the box.
+    south, north = circle.latitude - degrees - 1e-9, circle.latitude + degrees + 1e-9
+    parts = [Condition(f"{place.latitude} BETWEEN %s AND %s", (south, north))]
+    if south > -90 and north < 90:
+        ratio = math.sin(math.radians(degrees)) / math.cos(math.radians(circle.latitude))
+        wide = math.degrees(math.asin(min(1.0, ratio))) + 1e-9
+        west, east = circle.longitude - wide, circle.longitude + wide
+        if wide < 180:
+            west, east = (west + 360 if west < -180 else west), (east - 360 if east > 180 else east)
+            parts = [_box(place, Box(south, west, north, east))]
+    distance = (
+        f"2 * {EARTH_RADIUS_M} * asin(sqrt(least(1, "
+        f"sin(radians({place.latitude} - %s) / 2) ^ 2 + cos(radians(%s)) * cos(radians({place.latitude})) * "
+        f"sin(radians({place.longitude} - %s) / 2) ^ 2))) <= %s"
+    )
+    where = (circle.latitude, circle.latitude, circle.longitude, circle.radius_m)
+    return _all([*parts, Condition(distance, where)])
+
+
+# --- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _all(conditions: Sequence[Condition]) -> Condition:
+    return _join(conditions, " AND ", TRUE)
+
+
+def _any(conditions: Sequence[Condition]) -> Condition:
+    return _join(conditions, " OR ", FALSE)
+
+
+def _join(conditions: Sequence[Condition], word: str, empty: Condition) -> Condition:
+    if len(conditions) < 2:
+        return conditions[0] if conditions else empty
+    params: list[Any] = [param for condition in conditions for param in condition.params]
+    return Condition(word.join(f"({condition.sql})" for condition in conditions), tuple(params))
+
+
+def _wrong(field: Path, detail: str) -> Invalid:
+    return Invalid.field("/".join(field), detail, place="filter")

@@ -1,0 +1,81 @@
+"""Connections to PostgreSQL, pooled by duty."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+import psycopg
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from roadstead.db.migrate import SCHEMA
+from roadstead.db.tx import Tx
+from roadstead.kernel.errors import Invalid, Unavailable
+from roadstead.kernel.ids import TenantId
+
+set_json_dumps(msgspec.json.encode)
+set_json_loads(msgspec.json.decode)
+
+
+class Duty(StrEnum):
+    """Which rows a connection may see."""
+
+    TENANT = "roadstead_tenant"
+    """Those of the tenant its transaction names, and none without one."""
+    SYSTEM = "roadstead_system"
+    """All: doors that have yet to learn whose credential they hold, and workers."""
+
+
+class Database:
+    """One pool of connections that all have one duty."""
+
+    def __init__(self, url: str, duty: Duty, *, size: int = 8, statement_timeout_s: float = 15) -> None:
+        self._pool = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=5,
+            check=None,
+            kwargs={
+                "options": f"-c role={duty} -c search_path={SCHEMA} "
+                f"-c statement_timeout={int(statement_timeout_s * 1000)} "
+                "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off",
+                "application_name": duty.value,
+            },
+        )
+
+    async def open(self) -> Self:
+        """Start connecting; does not wait for the server to be there."""
+        await self._pool.open(wait=False)
+        return self
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def tx(self, tenant: TenantId | None = None) -> AsyncIterator[Tx]:
+        """A transaction that commits at the end and rolls back when something is raised.
+
+        Raises `Unavailable` when the database cannot be reached; whether a commit that was cut off took effect is then
+        unknown. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                tx = Tx(connection, tenant)
+                yield tx
+                await tx.commit()
+        except psycopg.errors.InvalidRegularExpression as error:
+            raise Invalid(f"not a regular expression: {error.diag.message_primary}") from error
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            if isinstance(error, psycopg.errors.QueryCanceled):
+                raise Unavailable("the database took too long over this; ask for less") from error
+            raise Unavailable("the database cannot be reached") from error
+
+    async def ready(self) -> None:
+        """Raises `Unavailable` when the database does not answer."""
+        async with self.tx() as tx:
+            await tx.value("SELECT 1")

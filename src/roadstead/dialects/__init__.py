@@ -1,0 +1,1 @@
+"""Where programs knock: one package for each API we speak."""

@@ -1,0 +1,111 @@
+"""The Litestar app of the native API: routes, dependencies, errors, OpenAPI."""
+
+from datetime import datetime
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ASGIApp
+
+from roadstead.dialects.native import (
+    api_keys,
+    audit_log,
+    auth,
+    components,
+    credentials,
+    device_bulk,
+    device_groups,
+    device_profiles,
+    devices,
+    health,
+    ingest,
+    invitations,
+    members,
+    meta,
+    organizations,
+    provisioning,
+    quarantine,
+    readings,
+    schemas,
+    sensor_profiles,
+    sensors,
+    sites,
+    stream,
+)
+from roadstead.dialects.native.edge import Edge, provide_account, provide_entry, provide_expected, provide_work
+from roadstead.dialects.native.limits import RateLimitHeaders
+from roadstead.dialects.native.metrics import MeasuredRequests
+from roadstead.dialects.native.openapi import Documents, make_config
+from roadstead.dialects.native.pages import provide_page
+from roadstead.dialects.native.problems import on_cleanup, on_failure, on_http, on_surprise, on_validation
+from roadstead.dialects.native.requests import RequestFrame, before_request, learn_routes
+from roadstead.dialects.native.shapes import encode_datetime
+from roadstead.kernel.errors import RoadsteadError
+
+ROUTERS: list[Router] = [
+    auth.router,
+    auth.key_router,
+    organizations.router,
+    members.router,
+    invitations.router,
+    api_keys.router,
+    audit_log.router,
+    devices.router,
+    devices.site_router,
+    health.router,
+    device_bulk.router,
+    components.router,
+    sensors.router,
+    device_groups.router,
+    sites.router,
+    provisioning.router,
+    credentials.router,
+    sensor_profiles.router,
+    device_profiles.router,
+    schemas.router,
+    readings.router,
+    ingest.router,
+    stream.router,
+    quarantine.router,
+    meta.router,
+]
+
+
+def create_app(edge: Edge) -> ASGIApp:
+    """The whole native API as one ASGI app; paths begin with /api."""
+    app = RateLimitHeaders(make_litestar(edge), edge.limits.strangers, edge.trusted_proxies)
+    return MeasuredRequests(RequestFrame(app), edge.metrics)
+
+
+def make_litestar(edge: Edge, *, openapi_config: OpenAPIConfig | None = None) -> Litestar:
+    """The app without its frame: what tests look into; with a config, what the OpenAPI document is made from."""
+    app = Litestar(
+        path="/api",
+        route_handlers=ROUTERS,
+        dependencies={
+            "work": Provide(provide_work),
+            "account": Provide(provide_account),
+            "entry": Provide(provide_entry),
+            "expected": Provide(provide_expected),
+            "page": Provide(provide_page, sync_to_thread=False),
+        },
+        before_request=before_request,
+        exception_handlers={
+            RoadsteadError: on_failure,
+            ValidationException: on_validation,
+            HTTPException: on_http,
+            ExceptionGroup: on_cleanup,
+            Exception: on_surprise,
+        },
+        type_encoders={datetime: encode_datetime},
+        logging_config=None,
+        request_max_body_size=edge.max_body_bytes,
+        openapi_config=openapi_config,
+    )
+    app.state.edge = edge
+    app.state.documents = Documents(
+        lambda: make_litestar(edge, openapi_config=make_config()), public_url=edge.ports.public_url
+    )
+    learn_routes(app)
+    return app

@@ -1,0 +1,167 @@
+"""What a live stream needs, however it travels: who may hear what, for how long, and how events are spelled."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from roadstead.core import identity, telemetry
+from roadstead.core.streams import (
+    UNSERVED_TOPICS,
+    DeviceEvent,
+    Event,
+    Gap,
+    Parcel,
+    ReadingEvent,
+    StreamFilter,
+    StreamWish,
+    Subscription,
+    Topic,
+)
+from roadstead.core.work import Entry
+from roadstead.dialects.native.edge import Edge, read_id
+from roadstead.dialects.native.readings import ReadingShape
+from roadstead.dialects.native.shapes import Shape
+from roadstead.kernel.actor import Actor, Grant
+from roadstead.kernel.errors import Forbidden, Invalid
+from roadstead.kernel.ids import DeviceId, SensorId, SiteId
+from roadstead.kernel.time import from_millis
+
+KEEP_ALIVE_S = 15.0
+STALL_S = 20.0
+"""How long a listener may keep us waiting before it is given up."""
+_LEAST_PACE_S = 0.005
+
+
+class Listening(msgspec.Struct, frozen=True):
+    """A stream that was granted: who hears it, with which credential, and what."""
+
+    edge: Edge
+    actor: Actor
+    credential: str
+    wanted: StreamFilter
+    subscription: Subscription
+
+    async def parcels(self) -> AsyncIterator[list[Parcel]]:
+        """What there is to tell; an empty list every 15 s in which there is nothing.
+
+        Ends by raising what ends it: the credential is not good any more, or the listener is too slow.
+        """
+        loop = asyncio.get_running_loop()
+        spoke_at = loop.time()
+        while True:
+            left_s = spoke_at + KEEP_ALIVE_S - loop.time()
+            parcels = await self.subscription.next(max(min(left_s, self.edge.vigil.every_s), 0.0))
+            await self._check()
+            if parcels or loop.time() >= spoke_at + KEEP_ALIVE_S:
+                yield parcels
+                spoke_at = loop.time()
+                if self.edge.live.pace_s > _LEAST_PACE_S:
+                    await asyncio.sleep(self.edge.live.pace_s)
+
+    async def _check(self) -> None:
+        actor = await self.edge.vigil.check(
+            f"{self.credential} {self.actor.address}",
+            lambda: identify(self.edge, self.credential, self.actor.address, self.actor.request_id),
+        )
+        needed = {Grant.READINGS_READ} | ({Grant.DEVICES_READ} if Topic.DEVICE in self.wanted.topics else set())
+        if not needed <= actor.grants or actor.tenant_id != self.actor.tenant_id:
+            raise Forbidden("the rights that this stream needs were taken away", code="scope-missing")
+
+
+async def identify(edge: Edge, credential: str, address: str, request_id: str) -> Actor:
+    """Whose API key or session token this is."""
+    async with edge.system_database.tx() as tx:
+        entry = Entry(tx, edge.ports, address=address, request_id=request_id)
+        return await identity.authenticate(entry, credential)
+
+
+# --- what is asked for -----------------------------------------------------------------------------------------------
+
+
+def read_wish(topics: str, device_ids: Sequence[str], sensor_ids: Sequence[str], site_id: str | None) -> StreamWish:
+    """The parameters of a stream. Raises `Invalid` that names the one that is wrong."""
+    return StreamWish(
+        topics=_read_topics(topics),
+        device_ids=[DeviceId(read_id(text, "device")) for text in device_ids],
+        sensor_ids=[SensorId(read_id(text, "sensor")) for text in sensor_ids],
+        site_id=None if site_id is None else SiteId(read_id(site_id, "site")),
+    )
+
+
+def _read_topics(text: str) -> frozenset[Topic]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name in UNSERVED_TOPICS:
+            raise Invalid.field("topics", f"nothing is told about '{name}' yet", code="not-served", place="query")
+        if name not in Topic.__members__.values():
+            raise Invalid.field("topics", f"'{name}' is not one of {', '.join(Topic)}", place="query")
+    if not names:
+        raise Invalid.field("topics", "is required", code="required", place="query")
+    return frozenset(map(Topic, names))
+
+
+# --- what is told ----------------------------------------------------------------------------------------------------
+
+
+class ReadingEventShape(ReadingShape, kw_only=True):
+    """Data of an event `reading`: contract schema `Reading`, and the device."""
+
+    device_id: str
+
+
+class DeviceEventShape(Shape, kw_only=True):
+    """Data of an event `device`."""
+
+    type: str
+    device_id: str
+    timestamp: datetime
+    status: str | None = None
+    online: bool | None = None
+
+
+class GapShape(Shape):
+    """Data of an event `gap`: what happened before is not kept any more; the stream goes on from here."""
+
+    start: datetime = msgspec.field(name="from")
+
+
+def name_of(event: Event) -> str:
+    """The type of an event."""
+    match event.body:
+        case ReadingEvent():
+            return "reading"
+        case DeviceEvent():
+            return "device"
+        case Gap():
+            return "gap"
+
+
+def data_of(event: Event) -> bytes:
+    """What an event says, as one line of JSON."""
+    return msgspec.json.encode(_shape_of(event))
+
+
+def _shape_of(event: Event) -> Shape:
+    match event.body:
+        case ReadingEvent() as body:
+            return ReadingEventShape(
+                sensor_id=str(body.sensor_id),
+                device_id=str(body.device_id),
+                timestamp=from_millis(body.reading.at),
+                value=body.reading.value,
+                value_type=body.value_type,
+                metadata=telemetry.read_metadata(body.reading.meta),
+                received_at=from_millis(body.received),
+            )
+        case DeviceEvent() as body:
+            return DeviceEventShape(
+                type=body.type,
+                device_id=str(body.device_id),
+                timestamp=body.at,
+                status=body.status,
+                online=body.online,
+            )
+        case Gap() as body:
+            return GapShape(start=body.since)

@@ -1,0 +1,1 @@
+"""Where devices knock: MQTT, and TLS that takes any client certificate."""

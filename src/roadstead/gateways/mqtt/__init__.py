@@ -1,0 +1,39 @@
+"""The MQTT door: MQTT 3.1.1 and 5 over TCP, TLS and WebSocket. Devices report here and hear what is meant for them.
+
+It is not a broker: nothing a device publishes reaches another one from here. Every message goes to the log, and a
+PUBACK says that it is there, durably.
+"""
+
+from roadstead.gateways.mqtt.door import (
+    Admission,
+    Doorkeeper,
+    Hello,
+    Listener,
+    Peers,
+    Rejection,
+    Route,
+    TopicRules,
+    Uplinks,
+    Waiter,
+)
+from roadstead.gateways.mqtt.gateway import Gateway
+from roadstead.gateways.mqtt.limits import Limits
+from roadstead.gateways.mqtt.metrics import Metrics
+from roadstead.gateways.mqtt.reasons import Reason
+
+__all__ = [
+    "Admission",
+    "Doorkeeper",
+    "Gateway",
+    "Hello",
+    "Limits",
+    "Listener",
+    "Metrics",
+    "Peers",
+    "Reason",
+    "Rejection",
+    "Route",
+    "TopicRules",
+    "Uplinks",
+    "Waiter",
+]

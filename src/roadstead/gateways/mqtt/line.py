@@ -1,0 +1,47 @@
+"""What a session asks of the connection it lives on."""
+
+from enum import Enum
+from typing import Protocol
+
+from roadstead.gateways.mqtt.door import Listener
+
+
+class Pause(Enum):
+    """Why a connection is not read at the moment."""
+
+    ADMITTING = "the doorkeeper thinks"
+    HELD = "the log cannot keep up"
+    CROWDED = "too many of its messages wait for the log"
+    CONGESTED = "it does not read itself"
+
+
+class Line(Protocol):
+    """One connection."""
+
+    listener: Listener
+    heard_at: float
+    """Loop time of the last bytes, or of the moment from which we listened again."""
+
+    @property
+    def address(self) -> str:
+        """Host and port of the caller."""
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the device does not read fast enough."""
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether we do not read, and the device cannot help it."""
+
+    def write(self, data: bytes) -> None:
+        """Send, or buffer."""
+
+    def pause(self, why: Pause) -> None:
+        """Stop reading: TCP slows the device down."""
+
+    def resume(self, why: Pause) -> None:
+        """Go on when there is no other reason not to."""
+
+    def end(self, text: str) -> None:
+        """Close it; what was written still goes out."""

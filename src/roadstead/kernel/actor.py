@@ -1,0 +1,114 @@
+"""Who asks: a person, a key, a device, or the platform itself; and what each may do."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+from roadstead.kernel.ids import TenantId
+
+
+class Grant(StrEnum):
+    """One right. The native API spells them as scopes: `<area>:<verb>` (contract section 1)."""
+
+    ORGANIZATION_READ = "organization:read"
+    ORGANIZATION_WRITE = "organization:write"
+    ORGANIZATION_DELETE = "organization:delete"
+    MEMBERS_WRITE = "members:write"
+    API_KEYS_READ = "api-keys:read"
+    API_KEYS_WRITE = "api-keys:write"
+    AUDIT_READ = "audit:read"
+    DEVICES_READ = "devices:read"
+    DEVICES_WRITE = "devices:write"
+    CREDENTIALS_WRITE = "credentials:write"
+    PROVISIONING_READ = "provisioning:read"
+    PROVISIONING_WRITE = "provisioning:write"
+    PROFILES_READ = "profiles:read"
+    PROFILES_WRITE = "profiles:write"
+    READINGS_READ = "readings:read"
+    READINGS_WRITE = "readings:write"
+    READINGS_DELETE = "readings:delete"
+    QUARANTINE_READ = "quarantine:read"
+    QUARANTINE_WRITE = "quarantine:write"
+    EVENTS_READ = "events:read"
+    EVENTS_WRITE = "events:write"
+
+
+class Role(StrEnum):
+    """What a person is in an organization (contract section 1)."""
+
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+
+
+_MEMBER = frozenset(
+    {
+        Grant.ORGANIZATION_READ,
+        Grant.DEVICES_READ,
+        Grant.DEVICES_WRITE,
+        Grant.PROVISIONING_READ,
+        Grant.PROVISIONING_WRITE,
+        Grant.PROFILES_READ,
+        Grant.READINGS_READ,
+        Grant.READINGS_WRITE,
+        Grant.EVENTS_READ,
+        Grant.EVENTS_WRITE,
+    }
+)
+_ALL = frozenset(Grant)
+
+GRANTS_OF_ROLE: dict[Role, frozenset[Grant]] = {
+    Role.OWNER: _ALL,
+    Role.ADMIN: _ALL - {Grant.ORGANIZATION_DELETE},
+    Role.MEMBER: _MEMBER,
+}
+
+
+class ActorKind(StrEnum):
+    """What sort of caller this is, as the audit log names it."""
+
+    USER = "USER"
+    API_KEY = "API_KEY"
+    DEVICE = "DEVICE"
+    SYSTEM = "SYSTEM"
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who asks for something within one tenant."""
+
+    kind: ActorKind
+    id: UUID
+    name: str
+    tenant_id: TenantId
+    organization_id: UUID
+    """The tenant's public id."""
+    grants: frozenset[Grant]
+    role: Role | None = None
+    session_id: UUID | None = None
+    request_id: str = ""
+    address: str = ""
+    """Where the request came from, for the audit log."""
+    expires_at: datetime | None = None
+    """When the credential that says so comes to its end, if it does by itself."""
+
+    def speaks_for(self, device_id: UUID) -> bool:
+        """Whether it may say something in this device's name: a device for itself only, others for all of theirs."""
+        return self.kind is not ActorKind.DEVICE or self.id == device_id
+
+
+NOBODY = UUID(int=0)
+"""The id of the platform itself when it acts on its own."""
+
+
+def system_actor(tenant_id: TenantId, organization_id: UUID, *, name: str = "system") -> Actor:
+    """The platform acting within a tenant: workers, the command line."""
+    return Actor(
+        kind=ActorKind.SYSTEM,
+        id=NOBODY,
+        name=name,
+        tenant_id=tenant_id,
+        organization_id=organization_id,
+        grants=_ALL,
+    )

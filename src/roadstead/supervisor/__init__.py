@@ -1,0 +1,1 @@
+"""`roadstead up`: the embedded servers, the roles, and what keeps them running."""

@@ -1,0 +1,63 @@
+"""Makes caches forget what the core says has changed."""
+
+import msgspec
+import structlog
+
+from roadstead.bus import FACTS, NEW, Bus, Reader
+from roadstead.core.messages import (
+    AnyFact,
+    DeviceChanged,
+    DeviceCreated,
+    DeviceDeleted,
+    FactMessage,
+    OrganizationChanged,
+    SensorsChanged,
+    decode_fact,
+)
+from roadstead.core.telemetry import DeviceCatalog
+from roadstead.kernel import ids
+from roadstead.kernel.ids import TenantId
+
+log = structlog.get_logger()
+
+_decode = msgspec.msgpack.Decoder(FactMessage).decode
+
+
+class Forgetting:
+    """Follows the facts and makes a catalog forget. One for each process that has a catalog."""
+
+    def __init__(self, bus: Bus, catalog: DeviceCatalog) -> None:
+        self._reader = Reader(bus, FACTS, start=NEW)
+        self._catalog = catalog
+
+    async def open(self) -> None:
+        """Listen from now on. Before the catalog learns anything, so that no change falls between."""
+        await self._reader.open()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            async for pack in self._reader.packs():
+                if pack.gap:
+                    self._catalog.forget_all()
+                try:
+                    message = _decode(pack.payload)
+                    self._apply(message.tenant, decode_fact(message.fact))
+                except msgspec.DecodeError as error:
+                    # A newer version of the platform may tell more than we know: it may be about what we hold.
+                    log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
+                    self._catalog.forget_all()
+        finally:
+            await self._reader.close()
+
+    def _apply(self, tenant: TenantId, fact: AnyFact) -> None:
+        match fact:
+            case (
+                DeviceCreated(device_id)
+                | DeviceChanged(device_id)
+                | DeviceDeleted(device_id)
+                | SensorsChanged(device_id)
+            ):
+                self._catalog.forget(ids.to_bytes(device_id))
+            case OrganizationChanged():
+                self._catalog.forget_tenant(tenant)

@@ -1,0 +1,86 @@
+"""Forgets what has run out: expired rows, old readings, organizations that were deleted."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from roadstead.core.ports import TelemetryStore
+from roadstead.db import Database
+from roadstead.kernel import time
+from roadstead.kernel.errors import Unavailable
+from roadstead.kernel.ids import TenantId
+
+log = structlog.get_logger()
+
+_EVERY_S = 600.0
+_AT_ONCE = 5_000
+
+# What may be forgotten, and when. Rows that tell somebody something stay a while after they have run out.
+EXPIRING = {
+    "quarantine": "expires_at < now()",
+    "idempotency": "created_at < now() - interval '24 hours'",
+    "sign_in_failure": "at < now() - interval '1 day'",
+    "password_reset": "expires_at < now() - interval '1 day'",
+    "refresh_token": "expires_at < now()",
+    "session": "expires_at < now() - interval '1 day'",
+    "invitation": "expires_at < now() - interval '30 days'",
+    "registration_token": "coalesce(used_at, revoked_at, expires_at) < now() - interval '30 days'",
+    "revoked_certificate": "not_after < now()",
+    "gateway_lease": "heartbeat_at < now() - interval '1 day'",
+}
+
+
+class Housekeeping:
+    """Runs every ten minutes in each worker; doing a thing twice does no harm, for it only deletes."""
+
+    def __init__(self, database: Database, telemetry: TelemetryStore) -> None:
+        self._database = database
+        self._telemetry = telemetry
+
+    async def run(self) -> None:
+        """Until cancelled. What is away is tried again the next time."""
+        while True:
+            try:
+                await self.tidy()
+            except Unavailable as error:
+                log.warning("housekeeping waits", reason=str(error))
+            await asyncio.sleep(_EVERY_S)
+
+    async def tidy(self) -> None:
+        """Everything once."""
+        for table, expired in EXPIRING.items():
+            await self._forget(table, expired)
+        await self._keep_retention()
+        await self._remove_organizations()
+
+    async def _forget(self, table: str, expired: str) -> None:
+        # In pieces, so that no lock is held for long.
+        sql = f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE {expired} LIMIT {_AT_ONCE}))"
+        while True:
+            async with self._database.tx() as tx:
+                count = await tx.run(sql)
+            if count:
+                log.info("forgotten", table=table, rows=count)
+            if count < _AT_ONCE:
+                return
+
+    async def _keep_retention(self) -> None:
+        sql = (
+            "SELECT tenant_id, (settings ->> 'retentionDays')::int FROM tenant WHERE settings ->> 'retentionDays' <> ''"
+        )
+        async with self._database.tx() as tx:
+            limits = await tx.rows(sql)
+        for tenant, days in limits:
+            await self._telemetry.delete_before(TenantId(tenant), time.now() - timedelta(days=days))
+
+    async def _remove_organizations(self) -> None:
+        sql = "SELECT tenant_id FROM tenant WHERE status = 'DELETING' AND delete_at < now()"
+        async with self._database.tx() as tx:
+            due = [TenantId(tenant) for (tenant,) in await tx.rows(sql)]
+        for tenant in due:
+            # Readings first: if we are cut off here, the organization is still due the next time.
+            await self._telemetry.delete_before(tenant, time.now() + timedelta(days=1))
+            async with self._database.tx() as tx:
+                await tx.run("DELETE FROM tenant WHERE tenant_id = %s", tenant)
+            log.info("organization removed", tenant=tenant)

@@ -1,0 +1,75 @@
+"""Carries facts from the outbox to the FACTS stream: at least once, in the order they were written."""
+
+import asyncio
+import contextlib
+
+import msgspec
+import psycopg
+import structlog
+
+from roadstead.bus.publisher import Publisher
+from roadstead.core.messages import FactMessage
+from roadstead.db import Database, Tx
+from roadstead.kernel import time
+from roadstead.kernel.errors import Unavailable
+from roadstead.kernel.ids import TenantId
+
+log = structlog.get_logger()
+
+_CHANNEL = "roadstead_outbox"
+_MOST = 500
+_LOOK_ANYWAY_S = 1.0
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class OutboxRelay:
+    """One relay works at a time: an advisory lock makes a second one wait in reserve."""
+
+    def __init__(self, database: Database, database_url: str, publisher: Publisher) -> None:
+        self._database = database
+        self._url = database_url
+        self._publisher = publisher
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled. A database or a bus that is away is waited for."""
+        listener = asyncio.create_task(self._listen())
+        try:
+            while True:
+                try:
+                    carried = await self._carry()
+                except Unavailable as error:
+                    log.warning("outbox waits", reason=str(error))
+                    carried = 0
+                if carried < _MOST:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._news.wait(), _LOOK_ANYWAY_S)
+                    self._news.clear()
+        finally:
+            listener.cancel()
+
+    async def _carry(self) -> int:
+        async with self._database.tx() as tx:
+            if not await tx.value("SELECT pg_try_advisory_xact_lock(hashtext('roadstead outbox'))"):
+                return 0
+            messages = await _select(tx)
+            for message in messages:
+                await self._publisher.put(f"facts.{message.tenant}", _encode(message), message_id=f"fact-{message.id}")
+            if messages:
+                await tx.run("DELETE FROM outbox WHERE id = ANY(%s)", [message.id for message in messages])
+            return len(messages)
+
+    async def _listen(self) -> None:
+        # A dropped connection costs a second at most: the relay looks anyway.
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {_CHANNEL}")
+                    async for _ in connection.notifies():
+                        self._news.set()
+            await asyncio.sleep(_LOOK_ANYWAY_S)
+
+
+async def _select(tx: Tx) -> list[FactMessage]:
+    rows = await tx.rows("SELECT id, tenant_id, at, fact FROM outbox ORDER BY id LIMIT %s", _MOST)
+    return [FactMessage(id_, TenantId(tenant), time.to_millis(at), bytes(fact)) for id_, tenant, at, fact in rows]

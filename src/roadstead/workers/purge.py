@@ -1,0 +1,42 @@
+"""Deletes the readings of devices that were deleted with `purge`."""
+
+import msgspec
+import structlog
+
+from roadstead.bus import FACTS, Bus, Reader, Start
+from roadstead.core.messages import DeviceDeleted, FactMessage, decode_fact
+from roadstead.core.ports import TelemetryStore
+from roadstead.db import Database
+
+log = structlog.get_logger()
+
+_NAME = "purge"
+_decoder = msgspec.msgpack.Decoder(FactMessage)
+
+
+async def run_purge(database: Database, bus: Bus, telemetry: TelemetryStore) -> None:
+    """Follow the facts from where the last run ended, until cancelled. Deleting twice does no harm."""
+    async with database.tx() as tx:
+        position = await tx.value("SELECT position FROM projection WHERE name = %s", _NAME) or 0
+    reader = Reader(bus, FACTS, start=Start(sequence=position + 1))
+    await reader.open()
+    try:
+        async for pack in reader.packs():
+            message = _decoder.decode(pack.payload)
+            fact = decode_fact(message.fact)
+            if isinstance(fact, DeviceDeleted) and fact.purge:
+                deleted = await telemetry.delete(message.tenant, fact.device_id, None, None)
+                log.info("readings purged", device=str(fact.device_id), readings=deleted)
+                # Facts in between need no deed, so the position is only written where there was one.
+                await _remember(database, pack.sequence)
+    finally:
+        await reader.close()
+
+
+async def _remember(database: Database, position: int) -> None:
+    sql = """
+        INSERT INTO projection (name, position, at) VALUES (%s, %s, now())
+        ON CONFLICT (name) DO UPDATE SET position = excluded.position, at = excluded.at
+    """
+    async with database.tx() as tx:
+        await tx.run(sql, _NAME, position)

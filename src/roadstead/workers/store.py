@@ -1,0 +1,204 @@
+"""From the log to the store: what devices said is decoded, checked, stored, passed on, and acknowledged last."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import structlog
+
+from roadstead.bus import ACCEPTED, UPLINK, Batch, Bus, Consumer, Pack, Publisher, last_message_id, stream_state
+from roadstead.core import telemetry
+from roadstead.core.messages import Accepted, Uplink
+from roadstead.core.ports import PointColumns, Refusal, TelemetryStore
+from roadstead.core.telemetry import Intake, Quarantined
+from roadstead.db import Database
+from roadstead.kernel import time
+from roadstead.workers.metrics import StoreMetrics
+from roadstead.workers.patience import patiently
+
+log = structlog.get_logger()
+
+_MOST_PACKS = 512
+_MOST_BYTES = 8 << 20
+_WAIT_S = 0.1
+_ENVELOPE_BYTES = 1024
+_MOST_REFUSALS = 100
+
+_YEAR_2200_MS = 7_258_118_400_000
+
+_uplinks = msgspec.msgpack.Decoder(list[Uplink]).decode
+_uplink = msgspec.msgpack.Decoder(Uplink).decode
+_raws = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Prepared(msgspec.Struct):
+    """A batch that only has to be written down."""
+
+    batch: Batch
+    columns: PointColumns
+    passed_on: list[tuple[str, bytes]]
+    """Message id and pack for the ACCEPTED stream, one for each pack of the batch (more if one grew too large)."""
+    refused: list[Quarantined]
+    uplinks: list[Uplink]
+
+
+class StoreWorker:
+    """Works off the UPLINK stream (or one shard of it).
+
+    A crash at any point means that a batch comes once more, and once more does no harm: points replace themselves,
+    packs of accepted messages and refused items have ids made from where they came from. While one batch is written,
+    the next is decoded.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        store: TelemetryStore,
+        intake: Intake,
+        *,
+        metrics: StoreMetrics,
+        shard: int | None = None,
+    ) -> None:
+        """`shard`: the part of the stream that is this worker's; None: all of it."""
+        self._bus = bus
+        self._database = database
+        self._store = store
+        self._intake = intake
+        self._metrics = metrics
+        self._consumer = Consumer(bus, UPLINK, subject=None if shard is None else f"uplink.{shard}")
+        self._subject = f"accepted.{shard or 0}"
+        self._publisher = Publisher(bus, give_up_s=60)
+        self._epoch = ""
+        """Tells the sequences of this stream from those of an earlier one of the same name."""
+        self._passed = 0
+        """Up to which sequence packs were passed on before this start: the log remembers ids for two minutes only."""
+
+    async def run(self) -> None:
+        """Until cancelled. Servers that are away are waited for; meanwhile the log grows."""
+        self._epoch, self._passed = await patiently("log", self._select_place)
+        await self._publisher.start()
+        writing: asyncio.Task[None] | None = None
+        try:
+            # The group ends everything as soon as a write fails, even if no other batch comes.
+            async with asyncio.TaskGroup() as group:
+                async for batch in self._consumer.batches(most=_MOST_PACKS, most_bytes=_MOST_BYTES, wait_s=_WAIT_S):
+                    prepared = await self._prepare(batch)
+                    if writing is not None:
+                        await writing
+                    writing = group.create_task(self._write(prepared), name="store write")
+        finally:
+            await self._consumer.close()
+            await self._publisher.close()
+
+    async def _prepare(self, batch: Batch) -> _Prepared:
+        """Decode and check: nothing is changed yet, but for sensors that came into being."""
+        members = [self._unpack(pack) for pack in batch.packs]
+        uplinks = [uplink for pack in members for uplink in pack]
+        taken = await patiently("database", lambda: self._intake.take_in(uplinks))
+        columns = self._store.columns()
+        for message in taken.accepted:
+            if message.readings:
+                columns.add(message.tenant, message.device, message.received, message.readings)
+        places: list[tuple[int, int]] = []
+        passed_on: list[tuple[str, bytes]] = []
+        for pack, inside in zip(batch.packs, members, strict=True):
+            start = len(places)
+            places += [(pack.sequence, index) for index in range(len(inside))]
+            if pack.sequence > self._passed:
+                passed_on += self._encode(f"{self._epoch}-{pack.sequence}", taken.accepted[start : len(places)])
+        refused = [
+            Quarantined(
+                telemetry.quarantine_id(
+                    uplinks[index], self._epoch, *places[index], refusal.index, refusal.reason, refusal.sensor_ref
+                ),
+                uplinks[index],
+                refusal,
+            )
+            for index, refusal in _bound(uplinks, taken.refused)
+        ]
+        return _Prepared(batch, columns, passed_on, refused, uplinks)
+
+    async def _write(self, prepared: _Prepared) -> None:
+        """Make it durable, tell others, and only then let go of it."""
+        if prepared.columns.count:
+            await patiently("store", lambda: self._store.insert(prepared.columns))
+        await patiently("log", lambda: self._pass_on(prepared.passed_on))
+        if prepared.refused:
+            await patiently("database", lambda: self._keep_refused(prepared.refused))
+        await prepared.batch.ack()
+        self._metrics.count(prepared.uplinks, prepared.columns.count, prepared.refused)
+
+    async def _pass_on(self, packs: Sequence[tuple[str, bytes]]) -> None:
+        # Sent in order and stored in order; a pack that is there already is answered like a new one.
+        await asyncio.gather(
+            *(self._publisher.put(self._subject, payload, message_id=message_id) for message_id, payload in packs)
+        )
+
+    async def _keep_refused(self, refused: Sequence[Quarantined]) -> None:
+        async with self._database.tx() as tx:
+            await telemetry.insert_quarantined(tx, refused)
+
+    def _unpack(self, pack: Pack) -> list[Uplink]:
+        try:
+            return [uplink for uplink in _uplinks(pack.payload) if self._is_sound(uplink, pack)]
+        except msgspec.DecodeError:
+            return self._salvage(pack)
+
+    def _salvage(self, pack: Pack) -> list[Uplink]:
+        """What can be read of a pack that is not as it should be. Only a fault of our own makes one."""
+        found: list[Uplink] = []
+        try:
+            raws = _raws(pack.payload)
+        except msgspec.DecodeError:
+            raws = []
+        for raw in raws:
+            with contextlib.suppress(msgspec.DecodeError):
+                uplink = _uplink(raw)
+                if self._is_sound(uplink, pack):
+                    found.append(uplink)
+        log.error("pack cannot be read", sequence=pack.sequence, saved=len(found), lost=max(len(raws) - len(found), 1))
+        self._metrics.unreadable.inc()
+        return found
+
+    def _is_sound(self, uplink: Uplink, pack: Pack) -> bool:
+        """Whether it says in a possible way whose it is. If not, there is nobody to tell."""
+        if len(uplink.device) == 12 and 0 < uplink.tenant < 2**31 and 0 <= uplink.received < _YEAR_2200_MS:
+            return True
+        log.error("message of nobody", sequence=pack.sequence, tenant=uplink.tenant, dialect=uplink.dialect)
+        self._metrics.unreadable.inc()
+        return False
+
+    def _encode(self, message_id: str, accepted: Sequence[Accepted]) -> list[tuple[str, bytes]]:
+        """The pack for the ACCEPTED stream, halved as often as it takes to fit."""
+        payload = _encode(accepted)
+        if len(payload) + _ENVELOPE_BYTES <= self._bus.max_payload or len(accepted) < 2:
+            return [(message_id, payload)]
+        middle = len(accepted) // 2
+        return self._encode(f"{message_id}a", accepted[:middle]) + self._encode(f"{message_id}b", accepted[middle:])
+
+    async def _select_place(self) -> tuple[str, int]:
+        """The epoch of the UPLINK stream, and up to where its packs are on the ACCEPTED stream."""
+        created_at = (await stream_state(self._bus, UPLINK)).created_at
+        epoch = f"{time.to_millis(created_at):x}"
+        last_epoch, _, last = (await last_message_id(self._bus, ACCEPTED, self._subject)).partition("-")
+        if last_epoch != epoch:
+            return epoch, 0
+        # A halved pack may not be there in full: it is passed on again.
+        return epoch, int(last) if last.isdigit() else int(last.rstrip("ab")) - 1
+
+
+def _bound(uplinks: Sequence[Uplink], refused: Sequence[tuple[int, Refusal]]) -> Iterator[tuple[int, Refusal]]:
+    """The refusals, but of one message only so many apart; the others as one, with the whole message."""
+    counts = Counter(index for index, _ in refused)
+    seen: Counter[int] = Counter()
+    for index, refusal in refused:
+        seen[index] += 1
+        if seen[index] <= _MOST_REFUSALS:
+            yield index, refusal
+        elif seen[index] == _MOST_REFUSALS + 1:
+            detail = f"{counts[index] - _MOST_REFUSALS} more items of this message were refused: {refusal.detail}"
+            yield index, Refusal(refusal.reason, detail, uplinks[index].payload, index=refusal.index, whole=True)
