@@ -22,6 +22,8 @@ async def test_what_waits_is_counted_with_its_age_and_what_was_worked_off_is_not
         assert value is not None
         return value
 
+    async with system_database.tx() as tx:
+        await tx.run("DELETE FROM outbox")  # What other tests left.
     publisher = Publisher(own_bus)
     await publisher.start()
     for number in range(3):
@@ -35,7 +37,7 @@ async def test_what_waits_is_counted_with_its_age_and_what_was_worked_off_is_not
 
     await watch.look()
     assert (read("lag_messages", reader="store"), read("lag_messages", reader="state")) == (3, 2)
-    assert read("lag_messages", reader="outbox") >= 1
+    assert read("lag_messages", reader="outbox") == 1
     for reader in ("store", "state", "outbox"):
         assert 0 < read("lag_seconds", reader=reader) < 60
     assert read("stream_messages", stream="UPLINK") == 3
