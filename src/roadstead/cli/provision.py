@@ -17,7 +17,7 @@ class DeviceIdentity(msgspec.Struct, frozen=True):
     device_id: str
     private_key: bytes
     certificate: bytes
-    """PEM, with the intermediate after the leaf."""
+    """PEM, the leaf alone: the platform knows its own intermediate."""
     authorities: bytes
     host: str
     port: int

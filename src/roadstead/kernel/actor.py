@@ -33,6 +33,16 @@ class Grant(StrEnum):
     QUARANTINE_WRITE = "quarantine:write"
     EVENTS_READ = "events:read"
     EVENTS_WRITE = "events:write"
+    ALERTS_READ = "alerts:read"
+    ALERTS_WRITE = "alerts:write"
+    COMMANDS_READ = "commands:read"
+    COMMANDS_WRITE = "commands:write"
+    CONFIG_READ = "config:read"
+    CONFIG_WRITE = "config:write"
+    EXPORTS_READ = "exports:read"
+    EXPORTS_WRITE = "exports:write"
+    FIRMWARE_READ = "firmware:read"
+    FIRMWARE_WRITE = "firmware:write"
 
 
 class Role(StrEnum):
@@ -55,6 +65,14 @@ _MEMBER = frozenset(
         Grant.READINGS_WRITE,
         Grant.EVENTS_READ,
         Grant.EVENTS_WRITE,
+        Grant.ALERTS_READ,
+        Grant.ALERTS_WRITE,
+        Grant.COMMANDS_READ,
+        Grant.COMMANDS_WRITE,
+        Grant.CONFIG_READ,
+        Grant.EXPORTS_READ,
+        Grant.EXPORTS_WRITE,
+        Grant.FIRMWARE_READ,
     }
 )
 _ALL = frozenset(Grant)

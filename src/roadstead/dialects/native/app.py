@@ -1,6 +1,5 @@
 """The Litestar app of the native API: routes, dependencies, errors, OpenAPI."""
 
-from datetime import datetime
 
 from litestar import Litestar, Router
 from litestar.di import Provide
@@ -40,7 +39,6 @@ from roadstead.dialects.native.openapi import Documents, make_config
 from roadstead.dialects.native.pages import provide_page
 from roadstead.dialects.native.problems import on_cleanup, on_failure, on_http, on_surprise, on_validation
 from roadstead.dialects.native.requests import RequestFrame, before_request, learn_routes
-from roadstead.dialects.native.shapes import encode_datetime
 from roadstead.kernel.errors import RoadsteadError
 
 ROUTERS: list[Router] = [
@@ -98,7 +96,6 @@ def make_litestar(edge: Edge, *, openapi_config: OpenAPIConfig | None = None) ->
             ExceptionGroup: on_cleanup,
             Exception: on_surprise,
         },
-        type_encoders={datetime: encode_datetime},
         logging_config=None,
         request_max_body_size=edge.max_body_bytes,
         openapi_config=openapi_config,

@@ -84,8 +84,9 @@ def _answer(result: Any, request: AnyRequest) -> Answer:
     if not isinstance(result, Response):
         result = Response(result, status_code=request.route_handler.status_code)
     headers = {name: value for name, value in result.headers.items() if value is not None}
+    if result.media_type is not None:
+        headers["content-type"] = str(getattr(result.media_type, "value", result.media_type))
     if isinstance(result.content, str):  # a table; everything else is JSON
-        headers["content-type"] = str(result.media_type)
         return Answer(result.status_code or HTTPStatus.OK, headers, result.content.encode())
     body = b"" if result.content is None else encode_json(result.content, request.route_handler.default_serializer)
     return Answer(result.status_code or HTTPStatus.OK, headers, body)

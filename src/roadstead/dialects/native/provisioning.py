@@ -20,11 +20,12 @@ from roadstead.dialects.native.edge import AnyRequest, Edge, certificate_of, rea
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.problems import Problem, problem_of
-from roadstead.dialects.native.shapes import Body, Shape, encode_datetime
+from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.dialects.native.topics import Topics, topics_of
 from roadstead.kernel.errors import Invalid, Malformed, RoadsteadError, Unauthenticated
 from roadstead.kernel.ids import DeviceId, SiteId
 from roadstead.kernel.page import PageQuery
+from roadstead.kernel.time import spell_instant
 
 PROVISION_PATH = "/api/v1/devices/provision"
 _DEFAULT_TTL_S = int(provisioning.DEFAULT_TOKEN_LIFE.total_seconds())
@@ -398,7 +399,7 @@ def _spell_csv(lines: Sequence[BulkLineShape], devices: Sequence[DeviceLineBody]
                 token.device_id if token else "",
                 token.token if token else "",
                 token.provision_endpoint if token else "",
-                encode_datetime(token.expires_at) if token else "",
+                spell_instant(token.expires_at) if token else "",
                 line.problem.detail if line.problem else "",
             ]
         )

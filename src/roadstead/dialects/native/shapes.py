@@ -1,11 +1,9 @@
 """How the native API spells structs: camelCase, absent instead of null, unknown fields refused."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from roadstead.kernel import time
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import parse_uuid
 
@@ -16,11 +14,6 @@ class Body(msgspec.Struct, kw_only=True, rename="camel", forbid_unknown_fields=T
 
 class Shape(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     """What a route answers. A field that is None has the default None and is left out."""
-
-
-def encode_datetime(instant: datetime) -> str:
-    """RFC 3339 with Z, for Litestar's encoder."""
-    return time.spell_instant(instant)
 
 
 def read_reference(text: str, pointer: str) -> UUID:
