@@ -22,12 +22,13 @@ from roadstead.core.ports import Mail, PasswordCost, Ports, TelemetryStore
 from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.core.work import Work
 from roadstead.db import Database, Duty, migrate
-from roadstead.dialects.native import Edge, create_app
-from roadstead.dialects.native.metrics import HttpMetrics
+from roadstead.dialects.native import create_app
 from roadstead.dialects.native.wire import NativeCodec
 from roadstead.kernel.actor import GRANTS_OF_ROLE, Actor, ActorKind, Grant, Role
 from roadstead.kernel.ids import TenantId, new_id
 from roadstead.supervisor.servers import EmbeddedServers, Servers
+from roadstead.web.edge import Edge
+from roadstead.web.metrics import HttpMetrics
 from roadstead.workers.live import LiveHub, LiveMetrics
 from tests.platform import platform
 

@@ -10,8 +10,8 @@ import msgspec
 from roadstead.core import identity, tenancy
 from roadstead.core.identity import Person, SignedIn
 from roadstead.core.work import Account, Entry, Work
-from roadstead.dialects.native import Edge
 from roadstead.kernel.actor import Actor, Role
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 
 PASSWORD = "correct horse battery"

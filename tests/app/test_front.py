@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter
 from roadstead.app.front import Front
 from roadstead.app.metrics import PlatformMetrics
 from roadstead.bus import Bus
-from roadstead.dialects.native import read_networks
 from roadstead.kernel.errors import Unavailable
+from roadstead.web.addresses import read_networks
 
 
 async def application(_: Scope, __: Receive, send: Send) -> None:

@@ -15,11 +15,12 @@ from roadstead.core import provisioning
 from roadstead.core.ports import Ports
 from roadstead.core.work import Entry
 from roadstead.db import Database
-from roadstead.dialects.native import Edge, create_app
+from roadstead.dialects.native import create_app
 from roadstead.gateways.https import HttpsServer
 from roadstead.gateways.tls import HTTP_ALPN, TlsServer
 from roadstead.kernel import time
 from roadstead.settings import Settings
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.core.provisioning.devices import exchange, key_pem, make_key, register, request_for
 

@@ -9,8 +9,8 @@ from litestar.routes import HTTPRoute
 
 from roadstead.dialects import native
 from roadstead.dialects.native.app import make_litestar
-from roadstead.dialects.native.edge import Edge
 from roadstead.dialects.native.refusals import read_ledger
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.golden_files import check_golden
 

@@ -20,6 +20,10 @@ from roadstead.dialects import native
 from roadstead.gateways.http import HttpServer
 from roadstead.gateways.https import HttpsServer
 from roadstead.gateways.tls import HTTP_ALPN
+from roadstead.web.addresses import read_networks
+from roadstead.web.edge import Edge
+from roadstead.web.limits import Limits
+from roadstead.web.metrics import HttpMetrics
 from roadstead.workers.forgetting import Forgetting
 from roadstead.workers.live import LiveHub, LiveMetrics
 
@@ -45,7 +49,7 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
             native.create_app(edge),
             checks=edge.checks,
             metrics=PlatformMetrics(parts.bus, "api", REGISTRY),
-            readers=native.read_networks(settings.http.metrics_from),
+            readers=read_networks(settings.http.metrics_from),
             proxies=edge.trusted_proxies,
         )
         jobs = [forgetting.run(), live.run()]
@@ -63,24 +67,24 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
         await run_until_stopped(told, *jobs)
 
 
-def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveHub) -> native.Edge:
-    """What the routes of the native API work with."""
+def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveHub) -> Edge:
+    """What the routes of all dialects work with."""
     settings = parts.settings
-    return native.Edge(
+    return Edge(
         parts.tenant_database,
         parts.system_database,
         parts.ports,
         intake,
         uplinks,
         live,
-        native.HttpMetrics(REGISTRY),
+        HttpMetrics(REGISTRY),
         {"database": parts.system_database.ready, "bus": parts.bus.ready, "store": parts.ports.telemetry.ready},
         max_body_bytes=settings.http.max_body_bytes,
         expose_docs=settings.expose_api_docs,
         mqtt_host=settings.public_host,
         mqtt_port=settings.mqtts.port,
-        trusted_proxies=native.read_networks(settings.http.trusted_proxies),
-        limits=native.Limits(
+        trusted_proxies=read_networks(settings.http.trusted_proxies),
+        limits=Limits(
             requests_per_minute=settings.limits.requests_per_minute,
             sign_ins_per_minute=settings.limits.sign_ins_per_minute,
         ),

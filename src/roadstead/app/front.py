@@ -11,8 +11,8 @@ from prometheus_client.exposition import choose_encoder
 
 from roadstead.app.metrics import PlatformMetrics
 from roadstead.console import landing_page
-from roadstead.dialects.native import Network, address_in, contains
 from roadstead.kernel.checks import Check, run_checks
+from roadstead.web.addresses import Network, address_in, contains
 
 _JSON = "application/json"
 _FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-real-ip"}

@@ -12,9 +12,9 @@ import pytest_asyncio
 from roadstead.core import identity, tenancy
 from roadstead.core.identity import FirstStart
 from roadstead.db import Database, Duty, migrate
-from roadstead.dialects.native import Edge
 from roadstead.kernel.actor import Grant, Role
 from roadstead.kernel.errors import Conflict, NotFound, Unauthenticated
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.people import PASSWORD, add_person, authenticate, entry
 

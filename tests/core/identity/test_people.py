@@ -6,8 +6,8 @@ import pytest
 
 from roadstead.core import identity
 from roadstead.core.identity import PersonChange
-from roadstead.dialects.native import Edge
 from roadstead.kernel.errors import Gone, Invalid, Unauthenticated
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.people import PASSWORD, account, actor_of, add_person, authenticate, entry, last_actions, sign_in
 

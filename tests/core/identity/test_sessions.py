@@ -6,9 +6,9 @@ import pytest
 
 from roadstead.core import identity
 from roadstead.core.identity import SignedIn
-from roadstead.dialects.native import Edge
 from roadstead.kernel.actor import Role
 from roadstead.kernel.errors import Forbidden, Unauthenticated
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.people import account, actor_of, add_person, authenticate, entry, last_actions, sign_in
 

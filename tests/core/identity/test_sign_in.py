@@ -9,9 +9,9 @@ import pytest
 from roadstead.core import identity
 from roadstead.core.identity import passwords
 from roadstead.core.ports import PasswordCost
-from roadstead.dialects.native import Edge
 from roadstead.kernel.actor import Role
 from roadstead.kernel.errors import Forbidden, TooMany, Unauthenticated
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.people import PASSWORD, add_person, authenticate, changed_cost, entry, last_actions
 

@@ -10,8 +10,8 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet
 
 from roadstead.core import identity
-from roadstead.dialects.native import Edge
 from roadstead.kernel.errors import Unauthenticated
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.people import add_person, authenticate, entry, sign_in
 

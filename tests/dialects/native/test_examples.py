@@ -16,11 +16,12 @@ import pytest_asyncio
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.core.ports import Refusal, RefusalReason
 from roadstead.core.telemetry import Quarantined, insert_quarantined, quarantine_id
-from roadstead.dialects.native import Edge, examples
+from roadstead.dialects.native import examples
 from roadstead.dialects.native.app import make_litestar
 from roadstead.dialects.native.examples import BODIES
 from roadstead.dialects.native.openapi import Documents
 from roadstead.kernel.actor import Role
+from roadstead.web.edge import Edge
 from tests.conftest import Postbox, Tenant
 from tests.core.provisioning.devices import make_key, request_for, self_signed
 from tests.dialects.native.fleet import MOTOR, PUMP, ok

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.core.messages import Reading
-from roadstead.dialects.native import Edge
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.dialects.native.fleet import ok, problem
 from tests.dialects.native.test_readings import at, report

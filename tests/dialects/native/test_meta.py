@@ -9,10 +9,11 @@ import msgspec
 import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 
-from roadstead.dialects.native import Edge, create_app
+from roadstead.dialects.native import create_app
 from roadstead.dialects.native.app import make_litestar
 from roadstead.dialects.native.examples import ANSWERS, BODIES
 from roadstead.kernel.errors import Unavailable
+from roadstead.web.edge import Edge
 from tests.architecture.test_ledger import served_operations
 from tests.conftest import Tenant
 from tests.dialects.native.fleet import ok, problem

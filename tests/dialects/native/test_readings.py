@@ -12,11 +12,11 @@ import pytest_asyncio
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.core.messages import Reading, Value, ValueType
 from roadstead.core.telemetry import Patches, copy_line, merge_state
-from roadstead.dialects.native import Edge
 from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.ids import new_id
 from roadstead.kernel.time import to_millis
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.dialects.native.fleet import ok, problem
 from tests.fleet import add_component, add_device, add_sensor

@@ -6,8 +6,8 @@ import msgspec
 import pytest_asyncio
 
 from roadstead.core.ports import Series, Span, TelemetryStore
-from roadstead.dialects.native import Edge
 from roadstead.kernel.ids import DeviceId, TenantId
+from roadstead.web.edge import Edge
 from tests.conftest import Tenant
 from tests.dialects.native.fleet import add_device, add_profiles, names, ok, problem, set_state
 

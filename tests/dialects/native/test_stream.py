@@ -16,12 +16,13 @@ from prometheus_client import CollectorRegistry
 
 from roadstead.bus import Bus, Publisher
 from roadstead.core.messages import Accepted, DeviceStatusChanged, Fact, FactMessage, Reading, ValueType, encode_fact
-from roadstead.dialects.native import Edge, create_app, listening
-from roadstead.dialects.native.vigil import Vigil
+from roadstead.dialects.native import create_app, listening
 from roadstead.gateways.http import HttpServer
 from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.ids import DeviceId, new_id
+from roadstead.web.edge import Edge
+from roadstead.web.vigil import Vigil
 from roadstead.workers.live import LiveHub, LiveMetrics
 from tests.conftest import Tenant
 from tests.fleet import add_device, add_sensor

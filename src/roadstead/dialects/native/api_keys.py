@@ -10,12 +10,13 @@ from msgspec import UNSET, Meta, UnsetType
 from roadstead.core import identity
 from roadstead.core.identity import Environment, KeyChange, KeyDraft, KeyStatus
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, read_id, versioned
+from roadstead.dialects.native.edge import read_id, versioned
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel import time
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(min_length=1, max_length=120)]

@@ -1,6 +1,5 @@
 """The Litestar app of the native API: routes, dependencies, errors, OpenAPI."""
 
-
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
@@ -32,14 +31,16 @@ from roadstead.dialects.native import (
     sites,
     stream,
 )
-from roadstead.dialects.native.edge import Edge, provide_account, provide_entry, provide_expected, provide_work
-from roadstead.dialects.native.limits import RateLimitHeaders
-from roadstead.dialects.native.metrics import MeasuredRequests
+from roadstead.dialects.native.edge import provide_expected
 from roadstead.dialects.native.openapi import Documents, make_config
 from roadstead.dialects.native.pages import provide_page
 from roadstead.dialects.native.problems import on_cleanup, on_failure, on_http, on_surprise, on_validation
-from roadstead.dialects.native.requests import RequestFrame, before_request, learn_routes
+from roadstead.dialects.native.requests import before_request, learn_routes
 from roadstead.kernel.errors import RoadsteadError
+from roadstead.web.edge import Edge, provide_account, provide_entry, provide_work
+from roadstead.web.frame import RequestFrame
+from roadstead.web.limits import RateLimitHeaders
+from roadstead.web.metrics import MeasuredRequests
 
 ROUTERS: list[Router] = [
     auth.router,

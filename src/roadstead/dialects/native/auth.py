@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, UnsetType
 from roadstead.core import identity
 from roadstead.core.identity import PersonChange
 from roadstead.core.work import Account, Entry, Work
-from roadstead.dialects.native.edge import AnyRequest, Edge, address_of, provide_sign_in, request_id_of
 from roadstead.dialects.native.organizations import OrganizationShape
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel import ids
 from roadstead.kernel.errors import Forbidden, RoadsteadError
+from roadstead.web.edge import AnyRequest, Edge, address_of, provide_sign_in, request_id_of
 
 log = structlog.get_logger()
 

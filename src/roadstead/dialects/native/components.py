@@ -10,13 +10,14 @@ from msgspec import UNSET, Meta, UnsetType
 
 from roadstead.core import registry
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, read_id, versioned
+from roadstead.dialects.native.edge import read_id, versioned
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.sensors import SensorShape
 from roadstead.dialects.native.shapes import Body, Shape, read_reference
 from roadstead.kernel.ids import ComponentId, DeviceId, parse_uuid
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 Key = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_.-]+$")]

@@ -14,12 +14,12 @@ from roadstead.core.registry import BulkAction, BulkOperation, BulkOutcome, Dele
 from roadstead.core.work import Work
 from roadstead.dialects.native.device_filters import DeviceFilter
 from roadstead.dialects.native.devices import DevicePatch, DeviceShape
-from roadstead.dialects.native.edge import AnyRequest
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.problems import Problem, problem_of
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel.errors import FieldProblem, Invalid
 from roadstead.kernel.ids import DeviceId
+from roadstead.web.edge import AnyRequest
 
 
 class Op(StrEnum):

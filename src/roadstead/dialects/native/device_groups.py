@@ -11,12 +11,13 @@ from roadstead.core import registry
 from roadstead.core.registry import TagSelector
 from roadstead.core.work import Work
 from roadstead.dialects.native.devices import DeviceShape
-from roadstead.dialects.native.edge import AnyRequest, read_id, versioned
+from roadstead.dialects.native.edge import read_id, versioned
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel.ids import GroupId
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 Description = Annotated[str, Meta(max_length=1000)]

@@ -18,7 +18,7 @@ from roadstead.core.types import (
     ProfileQuery,
 )
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, read_id, versioned
+from roadstead.dialects.native.edge import read_id, versioned
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.sensor_profiles import (
@@ -34,6 +34,7 @@ from roadstead.dialects.native.sensor_profiles import (
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel.ids import ProfileId
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest
 
 
 class DeviceProfileShape(Shape, kw_only=True):

@@ -15,7 +15,7 @@ from roadstead.core.registry import DeviceStatus, GroupBy, Location
 from roadstead.core.work import Work
 from roadstead.dialects.native.components import ComponentShape
 from roadstead.dialects.native.device_filters import DeviceFilter, provide_filter
-from roadstead.dialects.native.edge import AnyRequest, read_id, versioned
+from roadstead.dialects.native.edge import read_id, versioned
 from roadstead.dialects.native.health import HealthShape
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
@@ -27,6 +27,7 @@ from roadstead.dialects.native.sparse import pick, read_fields
 from roadstead.kernel.filter import equals
 from roadstead.kernel.ids import DeviceId, SiteId
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 ShortText = Annotated[str, Meta(max_length=128)]

@@ -13,12 +13,13 @@ from roadstead.core import telemetry
 from roadstead.core.ports import Span
 from roadstead.core.telemetry import HealthQuery
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, Edge, read_id
+from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.dialects.native.spans import provide_span
 from roadstead.kernel.ids import DeviceId
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest, Edge
 
 DevicePath = Annotated[str, PathParameter(name="id")]
 ConnectionType = Literal["WIFI", "ETHERNET", "CELLULAR", "LORAWAN", "BLE", "OTHER"]

@@ -25,7 +25,7 @@ from litestar.serialization import encode_json
 from roadstead.core import answers
 from roadstead.core.answers import Answer
 from roadstead.core.work import Account, Work
-from roadstead.dialects.native.edge import AnyRequest
+from roadstead.web.edge import AnyRequest
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ from litestar.openapi import ResponseSpec
 from roadstead.core import telemetry
 from roadstead.core.telemetry import MOST_ITEMS, Ingested
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, Edge
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.problems import MEDIA_TYPE, Problem, problem_of
 from roadstead.dialects.native.quarantine import code_of_reason
 from roadstead.dialects.native.shapes import Shape
 from roadstead.kernel.errors import FieldProblem, Invalid, Malformed, TooLarge
+from roadstead.web.edge import AnyRequest, Edge
 
 MOST_BYTES = 5_242_880
 """Of a body, packed or not."""

@@ -10,13 +10,14 @@ from msgspec import Meta
 from roadstead.core import identity
 from roadstead.core.work import Entry, Work
 from roadstead.dialects.native.auth import SessionShape
-from roadstead.dialects.native.edge import AnyRequest, credential_of, provide_sign_in, read_id
+from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel import time
 from roadstead.kernel.actor import Role
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest, credential_of, provide_sign_in
 
 
 class InvitationShape(Shape):

@@ -20,13 +20,14 @@ from roadstead.core.streams import (
     Topic,
 )
 from roadstead.core.work import Entry
-from roadstead.dialects.native.edge import Edge, read_id
+from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.readings import ReadingShape
 from roadstead.dialects.native.shapes import Shape
 from roadstead.kernel.actor import Actor, Grant
 from roadstead.kernel.errors import Forbidden, Invalid
 from roadstead.kernel.ids import DeviceId, SensorId, SiteId
 from roadstead.kernel.time import from_millis
+from roadstead.web.edge import Edge
 
 KEEP_ALIVE_S = 15.0
 STALL_S = 20.0

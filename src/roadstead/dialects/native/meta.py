@@ -13,12 +13,12 @@ from litestar.params import PathParameter
 from roadstead import __version__
 from roadstead.core.telemetry import MOST_ITEMS
 from roadstead.dialects.native import ingest
-from roadstead.dialects.native.edge import AnyRequest, Edge
 from roadstead.dialects.native.openapi import Documents
 from roadstead.dialects.native.refusals import read_ledger
 from roadstead.dialects.native.shapes import Shape
 from roadstead.kernel.checks import run_checks
 from roadstead.kernel.errors import NotFound
+from roadstead.web.edge import AnyRequest, Edge
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -11,11 +11,12 @@ from msgspec import UNSET, Meta, UnsetType
 from roadstead.core import identity, tenancy
 from roadstead.core.tenancy import OrganizationChange, OrganizationDraft
 from roadstead.core.work import Account, Work
-from roadstead.dialects.native.edge import AnyRequest, versioned
+from roadstead.dialects.native.edge import versioned
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest
 
 
 class OrganizationShape(Shape):

@@ -16,7 +16,7 @@ from msgspec import Meta
 from roadstead.core import provisioning, registry
 from roadstead.core.provisioning import MintedToken, TokenStatus
 from roadstead.core.work import Entry, Work
-from roadstead.dialects.native.edge import AnyRequest, Edge, certificate_of, read_id
+from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.problems import Problem, problem_of
@@ -26,6 +26,7 @@ from roadstead.kernel.errors import Invalid, Malformed, RoadsteadError, Unauthen
 from roadstead.kernel.ids import DeviceId, SiteId
 from roadstead.kernel.page import PageQuery
 from roadstead.kernel.time import spell_instant
+from roadstead.web.edge import AnyRequest, Edge, certificate_of
 
 PROVISION_PATH = "/api/v1/devices/provision"
 _DEFAULT_TTL_S = int(provisioning.DEFAULT_TOKEN_LIFE.total_seconds())

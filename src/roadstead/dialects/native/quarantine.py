@@ -16,7 +16,7 @@ from roadstead.core import diagnostics
 from roadstead.core.diagnostics import QuarantineEntry, QuarantineQuery, ReplayResult
 from roadstead.core.ports import RefusalReason, Span
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, Edge, read_id
+from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.problems import FieldErrorShape, Problem, problem_of, spell_field
@@ -25,6 +25,7 @@ from roadstead.dialects.native.spans import provide_span, read_instant
 from roadstead.kernel.errors import Invalid, NotFound, RoadsteadError
 from roadstead.kernel.ids import ComponentId, DeviceId, parse_uuid
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest, Edge
 
 EntryPath = Annotated[str, PathParameter(name="id")]
 Reasons = Annotated[list[RefusalReason] | None, QueryParameter(description="repeatable")]

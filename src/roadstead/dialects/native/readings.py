@@ -19,7 +19,7 @@ from roadstead.core.messages import Value
 from roadstead.core.ports import Function, Span
 from roadstead.core.telemetry import AggregateQuery, BatchMode, BatchQuery, Fill, ReadingQuery, Selection
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, read_id
+from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.pages import PageShape
 from roadstead.dialects.native.problems import Problem, problem_of
 from roadstead.dialects.native.shapes import Body, Shape
@@ -28,6 +28,7 @@ from roadstead.kernel.errors import FieldProblem, Invalid, Malformed, NotFound
 from roadstead.kernel.ids import ComponentId, DeviceId, SensorId, SiteId, parse_uuid
 from roadstead.kernel.page import Page
 from roadstead.kernel.time import spell_instant
+from roadstead.web.edge import AnyRequest
 
 _CSV = "text/csv"
 _NDJSON = "application/x-ndjson"

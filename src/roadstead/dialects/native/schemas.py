@@ -23,10 +23,11 @@ from roadstead.core.types import (
     SensorProfile,
 )
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, read_id
+from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.shapes import Shape
 from roadstead.kernel.ids import ProfileId
 from roadstead.kernel.page import Page, PageQuery
+from roadstead.web.edge import AnyRequest
 
 MEDIA_TYPE = "application/ld+json"
 CONTEXT = ["dtmi:dtdl:context;3", {"profile": "urn:roadstead:profile:"}]

@@ -11,7 +11,7 @@ from msgspec import Meta
 from roadstead.core import types
 from roadstead.core.types import ProfileField, ProfileQuery, SensorProfile, SensorProfileDraft, Version
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, read_id, versioned
+from roadstead.dialects.native.edge import read_id, versioned
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.problems import FieldErrorShape, spell_field
@@ -19,6 +19,7 @@ from roadstead.dialects.native.shapes import Body, Shape
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import ProfileId
 from roadstead.kernel.page import PageQuery
+from roadstead.web.edge import AnyRequest
 
 ProfileKey = Annotated[str, Meta(min_length=1, max_length=80)]
 ProfileVersion = Annotated[str, Meta(pattern=r"^\d+\.\d+$")]

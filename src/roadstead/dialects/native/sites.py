@@ -11,13 +11,14 @@ from msgspec import UNSET, Meta, UnsetType
 from roadstead.core import registry
 from roadstead.core.registry import Location
 from roadstead.core.work import Work
-from roadstead.dialects.native.edge import AnyRequest, read_id, versioned
+from roadstead.dialects.native.edge import read_id, versioned
 from roadstead.dialects.native.idempotency import idempotent
 from roadstead.dialects.native.pages import PageShape, page_shape
 from roadstead.dialects.native.shapes import Body, Shape, read_reference
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import SiteId, parse_uuid
 from roadstead.kernel.page import Page, PageQuery
+from roadstead.web.edge import AnyRequest
 
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 _ROOT = "root"

@@ -17,13 +17,13 @@ from litestar.params import QueryParameter
 from roadstead.core import streams
 from roadstead.core.streams import Event, Position, read_position
 from roadstead.core.work import Work
-from roadstead.dialects.native.addresses import address_in
-from roadstead.dialects.native.edge import Edge
 from roadstead.dialects.native.listening import STALL_S, Listening, data_of, identify, name_of, read_wish
 from roadstead.dialects.native.problems import FieldErrorShape, spell_field, status_of
 from roadstead.dialects.native.shapes import Shape
 from roadstead.kernel.errors import Invalid, PreconditionFailed, RoadsteadError, Unauthenticated
 from roadstead.kernel.ids import new_id
+from roadstead.web.addresses import address_in
+from roadstead.web.edge import Edge
 
 PROTOCOL = "roadstead.v1"
 _BEARER = "bearer."

@@ -4,10 +4,11 @@ import httpx
 import msgspec
 import pytest
 
-from roadstead.dialects.native import Edge, create_app
-from roadstead.dialects.native.addresses import find_address, read_networks
-from roadstead.dialects.native.limits import Limits, RateLimiter, caller_at
+from roadstead.dialects.native import create_app
 from roadstead.kernel.errors import TooMany
+from roadstead.web.addresses import find_address, read_networks
+from roadstead.web.edge import Edge
+from roadstead.web.limits import Limits, RateLimiter, caller_at
 from tests.conftest import Tenant
 
 
@@ -55,7 +56,7 @@ def test_no_limit_counts_nothing() -> None:
 
 
 def test_memory_for_callers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roadstead.dialects.native.limits._MOST_CALLERS", 100)
+    monkeypatch.setattr("roadstead.web.limits._MOST_CALLERS", 100)
     limiter = RateLimiter(2)
     for number in range(10_000):
         limiter.take(f"caller {number}")

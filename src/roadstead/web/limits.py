@@ -14,8 +14,8 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from roadstead.dialects.native.addresses import Network, address_in
 from roadstead.kernel.errors import TooMany
+from roadstead.web.addresses import Network, address_in
 
 _WINDOW_S = 60.0
 _MOST_CALLERS = 50_000
