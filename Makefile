@@ -2,9 +2,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CRASH_SECONDS ?= 900
 LOCKS := pyproject.toml requirements.lock scripts/make_venv.py
 
-.PHONY: help install up demo test check bench lock
+.PHONY: help install up demo test check crash bench lock
 
 help:
 	@echo "make up       install into .venv and run the platform (Ctrl-C stops it)"
@@ -12,6 +13,7 @@ help:
 	@echo "make install  only make .venv"
 	@echo "make test     install what the tests need and run them"
 	@echo "make check    lint, types, layers, tests: what must pass before a push"
+	@echo "make crash    kill -9 and worse for 15 minutes; 'make crash CRASH_SECONDS=60 CRASH_SEED=7' to repeat a run"
 	@echo "make bench    measure this machine, 15 minutes; 'make bench ROWS=\"ingest puback\"' for some rows"
 	@echo "make lock     write the lock files anew from .venv"
 
@@ -32,6 +34,9 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+crash: .venv/.installed-dev
+	CRASH_SECONDS=$(CRASH_SECONDS) $(if $(CRASH_SEED),CRASH_SEED=$(CRASH_SEED)) $(BIN)/pytest tests/crash -s
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m bench $(ROWS)

@@ -15,7 +15,7 @@ from bench.load.messages import COMPONENT, FIELDS
 from bench.load.plan import Device
 from bench.platform import Platform
 from roadstead.app import administer, administer_organization
-from roadstead.core import provisioning, registry, tenancy, types
+from roadstead.core import identity, provisioning, registry, tenancy, types
 from roadstead.core.work import Work
 from roadstead.db import Tx
 from roadstead.dialects.native.topics import topics_of
@@ -27,7 +27,7 @@ _NEW_ID = "overlay(overlay(gen_random_uuid()::text PLACING '8' FROM 15) PLACING 
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """Devices of the first organization."""
+    """Devices of one organization."""
 
     tenant: TenantId
     devices: list[Device]
@@ -40,13 +40,32 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         return [self.devices[start : start + size] for start in range(0, len(self.devices), size)]
 
 
-async def make_fleet(platform: Platform, count: int) -> Fleet:
+class Tenant(msgspec.Struct, frozen=True):
+    """An organization and a key for everything in it."""
+
+    organization: tenancy.Organization
+    key: str
+
+
+async def found_tenant(platform: Platform, name: str) -> Tenant:
+    """One more organization."""
+    async with administer(platform.settings) as entry:
+        organization = await tenancy.found_organization(entry, tenancy.OrganizationDraft(name=name))
+        key = await identity.create_system_key(entry, organization, identity.KeyDraft(name="bench"))
+    return Tenant(organization, key.secret)
+
+
+async def make_fleet(platform: Platform, count: int, tenant: Tenant | None = None) -> Fleet:
     """So many devices, each with a component of five checked sensors, and one more: the first, made by the core's own
-    operation, is what the others are copied from, row by row, in the database.
+    operation, is what the others are copied from, row by row, in the database. Without `tenant` they are those of the
+    first organization.
     """
     settings = platform.settings
-    async with administer(settings) as entry:
-        organization = await tenancy.load_organization_named(entry, platform.credentials["organizationId"])
+    if tenant is None:
+        async with administer(settings) as entry:
+            first = await tenancy.load_organization_named(entry, platform.credentials["organizationId"])
+        tenant = Tenant(first, platform.credentials["apiKey"])
+    organization = tenant.organization
     async with administer_organization(settings, organization) as work:
         await _make_profiles(work)
         draft = registry.DeviceDraft(name="bench-template", profile="bench-station")
@@ -56,6 +75,34 @@ async def make_fleet(platform: Platform, count: int) -> Fleet:
         async with administer(settings) as entry:
             await _copy_device(entry.tx, organization.tenant_id, template.id, ids[start : start + _CHUNK], start + 1)
     devices = [Device(str(id_), topics_of(organization.public_id, id_).readings) for id_ in ids]
+    return Fleet(tenant=organization.tenant_id, devices=devices, key=tenant.key)
+
+
+async def register_devices(platform: Platform, count: int) -> Fleet:
+    """So many devices of the first organization that have nothing but a name, an external id, a serial number, a tag
+    and a status: copies, as in `make_fleet`.
+    """
+    settings = platform.settings
+    async with administer(settings) as entry:
+        organization = await tenancy.load_organization_named(entry, platform.credentials["organizationId"])
+    async with administer_organization(settings, organization) as work:
+        template = await registry.create_device(work, registry.DeviceDraft(name="bench-template"))
+    own = {
+        "id": "w.device", "name": "w.name", "ordinal": "1000000 + w.number", "external_id": "'ext-' || w.number",
+        "serial_number": "'SN' || lpad(w.number::text, 8, '0')",
+        "tags": "jsonb_build_object('line', (w.number %% 1000)::text)",
+        "status": "CASE WHEN w.number %% 100 = 0 THEN 'MAINTENANCE' ELSE 'ACTIVE' END",
+    }  # fmt: skip
+    ids = [DeviceId(new_id()) for _ in range(count)]
+    for start in range(0, count, _CHUNK):
+        part = ids[start : start + _CHUNK]
+        names = [f"bench-{start + number + 1:08}" for number in range(len(part))]
+        async with administer(settings) as entry:
+            await _copy_rows(
+                entry.tx, "device", "JOIN wanted w ON true WHERE t.tenant_id = %s AND t.id = %s", own,
+                part, names, start + 1, organization.tenant_id, template.id,
+            )  # fmt: skip
+    devices = [Device(str(id_), "") for id_ in ids]
     return Fleet(tenant=organization.tenant_id, devices=devices, key=platform.credentials["apiKey"])
 
 

@@ -62,6 +62,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     limits: list[Limit] = []
     cpu: dict[str, float] = {}
     """Per cent of one core, by role."""
+    costs: dict[str, float] = {}
+    """Processor time of each role for one message, connection or request, in µs: steadier than rates on a machine that
+    others use too."""
+    cost_of: str = "message"
     notes: list[str] = []
 
     def ratio(self, limit: Limit) -> float:
@@ -101,11 +105,27 @@ def show(results: Sequence[Result], machine: Machine) -> None:
             table.add_row(title, figure.name, figure.spell(), figure.goal, met, "\n".join(limits))
         if result.cpu:
             table.add_row("", "cpu, % of a core", _spell_cpu(result.cpu), "", "", "")
+        if result.costs:
+            table.add_row("", f"cpu, µs a {result.cost_of}", _spell_costs(result.costs), "", "", "")
         if result.cpu.get(OTHERS, 0.0) > _NOISE:
             table.add_row("", "", "[italic]others were busy meanwhile: trust ratios and processor time only[/italic]")
         for note in result.notes:
             table.add_row("", "", f"[italic]{note}[/italic]", "", "", "")
     console.print(table)
+
+
+def costs(cpu: Mapping[str, float], rates: Mapping[str, float], rate: float) -> dict[str, float]:
+    """µs by role, from per cent of a core and what was done a second: `rate`, or another for a role in `rates`."""
+    return {role: share * 1e4 / max(rates.get(role, rate), 1.0) for role, share in cpu.items() if role != OTHERS}
+
+
+def _spell_costs(found: Mapping[str, float]) -> str:
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    total = sum(found.values())
+    return (
+        ", ".join(f"{role} {_number(cost)}" for role, cost in ordered if cost >= total / 100)
+        + f"; all {_number(total)}"
+    )
 
 
 def _spell_cpu(cpu: Mapping[str, float]) -> str:

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 
 # chdb-core asks for these two (300 MB unpacked) and needs them only for data frames, which we never make;
-# vega-datasets asks for pandas and we only read its files.
+# vega-datasets asks for pandas and we only read its files. What pyproject.toml itself asks for is locked all the same.
 NEVER_IMPORTED = {"pandas", "pyarrow"}
 
 
@@ -33,11 +33,12 @@ def closure(requirements: Iterable[str]) -> dict[str, str]:
     """A pinned line for each package that these need, directly or not."""
     conditions: dict[str, set[str]] = {}
     todo = [(Requirement(text), "") for text in requirements]
+    never = NEVER_IMPORTED - {canonicalize_name(requirement.name) for requirement, _ in todo}
     done: set[tuple[str, str, str]] = set()
     while todo:
         requirement, condition = todo.pop()
         name = canonicalize_name(requirement.name)
-        if name in NEVER_IMPORTED:
+        if name in never:
             continue
         condition = " and ".join(filter(None, (condition, condition_of(requirement))))
         conditions.setdefault(name, set()).add(condition)

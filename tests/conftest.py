@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from typing import Any, cast
 
 import httpx
@@ -14,7 +15,10 @@ import pytest_asyncio
 import structlog
 from prometheus_client import CollectorRegistry
 
+from roadstead.adapters.blobs import FolderBlobs
+from roadstead.adapters.chat import AppriseChat
 from roadstead.adapters.clickhouse import ClickHouseStore
+from roadstead.adapters.outgoing import Guard, GuardedClient
 from roadstead.adapters.vault import vault_from_file
 from roadstead.bus import Bus, Packer, connect, ensure_streams, plan_streams
 from roadstead.core.messages import Uplink, size_of_uplink
@@ -75,15 +79,20 @@ async def system_database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+LOOPBACK = Guard([ip_network("127.0.0.0/8")], plain_http=True)
+"""Lets requests reach the servers of a test."""
+
+
 class Postbox:
     """Keeps the mail of a test run, newest last."""
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
 
-    async def send(self, mail: Mail) -> None:
+    async def send(self, mail: Mail) -> Sequence[str]:
         """Into the box."""
         self.mails.append(mail)
+        return []
 
     def newest(self, to: str) -> Mail:
         """The last mail to somebody."""
@@ -102,11 +111,24 @@ async def ports(tmp_path_factory: pytest.TempPathFactory, postbox: Postbox) -> P
     vault = vault_from_file(tmp_path_factory.mktemp("vault") / "master.key")
     return Ports(
         telemetry=cast(TelemetryStore, None),
+        blobs=FolderBlobs(tmp_path_factory.mktemp("blobs")),
         vault=vault,
         public_url="http://api.test",
         mailer=postbox,
+        outgoing=GuardedClient(LOOPBACK),
+        chat=AppriseChat(LOOPBACK, "json,slack"),
         password_cost=PasswordCost(rounds=1, memory_kib=64),
     )
+
+
+def app_of(edge: Edge) -> Any:
+    """The native API over a platform; the newest is kept for all clients of a test, because making it takes a while."""
+    if not _newest or _newest[0] is not edge:
+        _newest[:] = edge, create_app(edge)
+    return _newest[1]
+
+
+_newest: list[Any] = []
 
 
 class Tenant:
@@ -160,7 +182,7 @@ class Tenant:
     def client(self, key: str | None = None) -> httpx.AsyncClient:
         """A client of the API with this key, or without a credential."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        transport = httpx.ASGITransport(create_app(self.edge))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app_of(self.edge))
         return httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=headers)
 
 

@@ -9,11 +9,23 @@ from typing import Protocol
 import msgspec
 import uvloop
 
+from bench.load.commands import CommandLoad
 from bench.load.connects import ConnectLoad
 from bench.load.http import HttpLoad
 from bench.load.live import LiveLoad
 from bench.load.mqtt import MqttLoad
-from bench.load.plan import ConnectPlan, HttpPlan, LivePlan, MqttPlan, Order, Plan, Tally, UplinkPlan, as_lines
+from bench.load.plan import (
+    CommandPlan,
+    ConnectPlan,
+    HttpPlan,
+    LivePlan,
+    MqttPlan,
+    Order,
+    Plan,
+    Tally,
+    UplinkPlan,
+    as_lines,
+)
 from bench.load.uplinks import UplinkLoad
 
 _LONGEST_LINE = 1 << 28
@@ -45,6 +57,8 @@ def _load_of(plan: Plan) -> Load:
             return HttpLoad(plan)
         case LivePlan():
             return LiveLoad(plan)
+        case CommandPlan():
+            return CommandLoad(plan)
         case UplinkPlan():
             return UplinkLoad(plan)
 

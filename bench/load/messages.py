@@ -23,6 +23,16 @@ def connect_packet(client_id: str, username: str = "", password: str = "") -> by
     return _packet(0x10, body + b"".join(_text(text) for text in texts))
 
 
+def subscribe_packet(topic: str) -> bytes:
+    """SUBSCRIBE to one topic with QoS 1."""
+    return _packet(0x82, b"\0\1" + _text(topic) + b"\1")
+
+
+def publish_packet(topic: str, packet_id: int, payload: bytes) -> bytes:
+    """A whole PUBLISH with QoS 1."""
+    return _packet(0x32, _text(topic) + packet_id.to_bytes(2, "big") + payload)
+
+
 def publish_head(topic: str, payload_bytes: int, qos: int) -> bytes:
     """A PUBLISH up to the packet id."""
     size = 2 + len(topic) + payload_bytes + (2 if qos else 0)

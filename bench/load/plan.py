@@ -89,6 +89,25 @@ class LivePlan(msgspec.Struct, frozen=True, kw_only=True, tag="live"):
     """The devices that each of them follows."""
 
 
+class CommandPlan(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
+    """Devices that listen for commands, and programs that give them at a rate, to one device after the other.
+
+    `done` counts commands that were taken. Latency is from when a command was due until a program was told of its
+    success, of those that a program waits for.
+    """
+
+    host: str
+    http_port: int
+    mqtt_port: int
+    devices: list[Device]
+    key: str
+    rate: float
+    waits: int = 10
+    """A program waits for every so manieth command to end."""
+    programs: int = 50
+    """Connections: as many requests can be under way."""
+
+
 class UplinkPlan(msgspec.Struct, frozen=True, kw_only=True, tag="uplink"):
     """Messages put on the log as the gateway would, at a rate: devices take turns. `done` counts stored messages."""
 
@@ -99,7 +118,7 @@ class UplinkPlan(msgspec.Struct, frozen=True, kw_only=True, tag="uplink"):
     base_ms: int
 
 
-Plan = MqttPlan | ConnectPlan | HttpPlan | LivePlan | UplinkPlan
+Plan = MqttPlan | ConnectPlan | HttpPlan | LivePlan | CommandPlan | UplinkPlan
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from bench.context import Context
 from bench.devices import Certified, Fleet, certify, make_fleet, sign_server
 from bench.limits.process import running_limit
@@ -13,10 +15,11 @@ from bench.load.crew import Crew, Sum
 from bench.load.plan import ConnectPlan, MqttPlan
 from bench.platform import Platform, running_platform
 from bench.processes import cpu_seconds, memory_mb, shares
-from bench.result import Figure, Limit, Result, average
+from bench.result import Figure, Limit, Result, average, costs
 
 _VISITORS = 1_000
 _IDLE = 10_000
+_STORM = 5_000
 _HOST = "localhost"
 _SETTLE_S = 2.0
 
@@ -48,6 +51,8 @@ async def run_connects(context: Context) -> Result:
         ],
         limits=[Limit(name="a bare TLS server", figure="mTLS connects", unit="connects/s", value=bare)],
         cpu=average(cpu),
+        costs=costs(average(cpu), {}, sum(run.rate for run in runs) / len(runs)),
+        cost_of="connection",
         notes=[f"{failed} failed: {next(run.problem for run in [*runs, end] if run.problem)}"] if failed else [],
     )
 
@@ -71,6 +76,38 @@ async def run_idle_connections(context: Context) -> Result:
             Figure(name="mTLS, for 10,000", unit="MB", runs=[secure * _IDLE / count], goal="<= 450"),
         ],
         notes=[f"measured with {count:,} connections: what the gateway has more than before the first"],
+    )
+
+
+async def run_storm(context: Context) -> Result:
+    """5,000 devices with certificates that all come at the same moment: until the last of them is in."""
+    count = context.scaled(_STORM)
+    async with running_platform(context.directory) as platform:
+        fleet = await make_fleet(platform, count)
+        certified = await certify(platform, fleet)
+        plans = [
+            msgspec.structs.replace(plan, at_once=len(plan.devices))
+            for plan in _idlers(context, certified.fleet, platform.ports["MQTTS"], certified.authority)
+        ]
+        runs: list[Sum] = []
+        cpu: list[dict[str, float]] = []
+        for _ in range(context.runs):
+            before = cpu_seconds(platform.roles)
+            async with Crew(plans) as crew:
+                runs.append(crew.opened)
+                cpu.append(shares(before, cpu_seconds(platform.roles), crew.opened.seconds))
+            await asyncio.sleep(_SETTLE_S)
+    return Result(
+        row="storm",
+        figures=[
+            Figure(name="all are in after", unit="s", runs=[run.seconds for run in runs]),
+            Figure(name="half of them within", unit="s", runs=[run.latency_ms(0.5) / 1000 for run in runs]),
+            Figure(name="connects", unit="connects/s", runs=[run.rate for run in runs]),
+        ],
+        cpu=average(cpu),
+        costs=costs(average(cpu), {}, sum(run.rate for run in runs) / len(runs)),
+        cost_of="connection",
+        notes=[f"{count:,} devices; one that is refused or not let in in time fails the row"],
     )
 
 

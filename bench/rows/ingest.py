@@ -15,14 +15,16 @@ from bench.load.crew import Crew, Sum
 from bench.load.messages import VALUES
 from bench.load.plan import MqttPlan
 from bench.platform import Platform, running_platform
-from bench.processes import OTHERS, cpu_seconds, shares
-from bench.result import Figure, Limit, Result, average
+from bench.processes import cpu_seconds, shares
+from bench.result import Figure, Limit, Result, average, costs
 from bench.rows.listeners import SUBSCRIBERS, listener_plan
 from bench.store import Check, await_empty_log, check, sizes
 from roadstead.adapters.clickhouse import HttpTransport
 
 DEVICES = 1_000
 _IN_FLIGHT = 10
+_BACKLOG_BYTES = 32 << 20
+"""A second or so of messages: then the doors follow the store, and what is acknowledged is what is stored."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,8 @@ async def run_ingest_full(context: Context) -> Result:
 async def _measure_ingest(
     context: Context, row: str, shape: Literal["items", "object"], *, message_goal: int, subscribers: int = 0
 ) -> Result:
-    async with running_platform(context.directory, MQTT_PROCESSES=context.gateways) as platform:
+    settings = {"MQTT_PROCESSES": context.gateways, "LIMITS_BACKLOG_BYTES": _BACKLOG_BYTES}
+    async with running_platform(context.directory, **settings) as platform:
         fleet = await make_fleet(platform, DEVICES)
         store = platform.open_store()
         plans = plans_for(context, fleet, platform.ports["MQTT"], shape=shape)
@@ -90,9 +93,9 @@ async def _measure_ingest(
             ),
         ],
         cpu=average([run.cpu for run in runs]),
+        costs=_costs(runs),
         notes=[
             *verdict(found, outcome),
-            f"processor time, µs: {_spell_costs(runs)}",
             *(
                 [f"{subscribers} subscribers, one device each; no alert rules: they do not exist yet"]
                 if subscribers
@@ -174,18 +177,9 @@ def verdict(found: Check, outcome: Sum) -> list[str]:
     return notes
 
 
-def _spell_costs(runs: list[Run]) -> str:
-    """What each role spends on a message: steadier than rates on a machine that others use too.
-
-    The store's share is of the messages that it stored meanwhile, the others' of those that were acknowledged.
-    """
-    cpu = average([run.cpu for run in runs])
+def _costs(runs: list[Run]) -> dict[str, float]:
+    """Those who work behind the log are measured by what was stored meanwhile, the others by what was acknowledged."""
     acknowledged = sum(run.load.rate for run in runs) / len(runs)
     stored = sum(run.stored for run in runs) / len(runs) / VALUES
-    counts = {"store": stored, "worker": stored, "postgres": stored}
-    costs = {
-        role: share * 1e4 / max(counts.get(role, acknowledged), 1.0) for role, share in cpu.items() if role != OTHERS
-    }
-    return ", ".join(
-        f"{role} {cost:.1f}" for role, cost in sorted(costs.items(), key=lambda item: -item[1]) if cost >= 0.1
-    )
+    behind = {"store": stored, "worker": stored, "postgres": stored}
+    return costs(average([run.cpu for run in runs]), behind, acknowledged)

@@ -8,15 +8,17 @@ from bench.context import Context
 from bench.devices import make_fleet
 from bench.limits.process import running_limit
 from bench.load.crew import Crew, Sum
+from bench.load.messages import VALUES
 from bench.load.plan import MqttPlan
 from bench.platform import running_platform
 from bench.processes import cpu_seconds, shares
-from bench.result import Figure, Limit, Result, average
+from bench.result import Figure, Limit, Result, average, costs
 from bench.rows.ingest import DEVICES, plans_for
 from bench.rows.listeners import SUBSCRIBERS, listener_plan
 
 _QUIET_RATE = 1_000.0
 _LIVE_RATE = 5_000.0
+_CROWD, _FOLLOWED, _CROWD_RATE = 1_000, 10, 4.0
 
 
 async def run_puback(context: Context) -> Result:
@@ -45,6 +47,7 @@ async def run_puback(context: Context) -> Result:
         ],
         limits=[Limit(name="a bare front's own p50", figure="PUBACK p50", unit="ms", value=bare)],
         cpu=average(cpu),
+        costs=costs(average(cpu), {}, sum(run.rate for run in runs) / len(runs)),
         notes=[f"{end.failed} messages failed: {end.problem}"] if end.failed else [],
     )
 
@@ -81,8 +84,56 @@ async def run_live(context: Context) -> Result:
             Figure(name="events heard", unit="events/s", runs=[run.rate for run in runs]),
         ],
         cpu=average(cpu),
+        costs=costs(average(cpu), {}, sum(rates) / len(rates)),
         notes=[
             f"{SUBSCRIBERS} subscribers, each with {DEVICES // SUBSCRIBERS} devices of its own; an event a reading",
+            *([f"{end.failed} streams failed: {end.problem}"] if end.failed else []),
+        ],
+    )
+
+
+async def run_crowd(context: Context) -> Result:
+    """1,000 WebSocket subscribers that all follow the same ten devices: each event goes to every one of them."""
+    count = context.scaled(_CROWD)
+    async with running_platform(context.directory) as platform:
+        fleet = await make_fleet(platform, _FOLLOWED)
+        plans = [
+            msgspec.structs.replace(plan, rate=_CROWD_RATE)
+            for plan in plans_for(context, fleet, platform.ports["MQTT"], pace="open", rate=1.0)[:1]
+        ]
+        followed = [device.id for device in plans[0].devices]
+        whole = listener_plan(plans, platform.ports["HTTP"], fleet.key)
+        size = -(-count // context.generators)
+        listeners = [
+            msgspec.structs.replace(whole, subscriptions=[followed] * min(size, count - start))
+            for start in range(0, count, size)
+        ]
+        async with Crew(listeners) as audience, Crew(plans) as crew:
+            roles = platform.roles | {"generator": crew.pids, "listeners": audience.pids}
+            at = time.perf_counter() + 0.5
+            await audience.begin(at)
+            await crew.begin(at)
+            await crew.measure(context.warm_up_s + 0.5)
+            runs, cpu = [], []
+            for _ in range(context.runs):
+                before = cpu_seconds(roles)
+                heard = await audience.measure(context.seconds)
+                cpu.append(shares(before, cpu_seconds(roles), heard.seconds))
+                runs.append(heard)
+            await crew.stop()
+            end = await audience.stop()
+    return Result(
+        row="crowd",
+        figures=[
+            _percentile("device to subscriber p50", runs, 0.5),
+            _percentile("device to subscriber p99", runs, 0.99),
+            Figure(name="events heard", unit="events/s", runs=[run.rate for run in runs]),
+        ],
+        cpu=average(cpu),
+        costs=costs(average(cpu), {}, sum(run.rate for run in runs) / len(runs)),
+        cost_of="event heard",
+        notes=[
+            f"{count:,} subscribers; {_CROWD_RATE:.0f} messages of {VALUES} readings a second",
             *([f"{end.failed} streams failed: {end.problem}"] if end.failed else []),
         ],
     )

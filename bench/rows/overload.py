@@ -6,7 +6,7 @@ import time
 import msgspec
 
 from bench.context import Context
-from bench.devices import make_fleet
+from bench.devices import found_tenant, make_fleet
 from bench.load.crew import Crew, Sum
 from bench.load.plan import MqttPlan
 from bench.platform import Platform, running_platform
@@ -16,6 +16,7 @@ from bench.rows.ingest import verdict
 from bench.store import await_empty_log, check
 
 _POLITE, _RUDE = 1_000, 200
+_QUIET, _QUIET_RATE = 20, 200.0
 _WINDOW = 200
 _SAMPLE_S = 0.5
 _CEILING_MB = {"gateway": 400, "store": 1_600, "worker": 500, "nats": 600, "api": 300, "postgres": 600}
@@ -57,6 +58,49 @@ async def run_overload(context: Context) -> Result:
             Figure(name="recovered after", unit="s", runs=[drained_s]),
         ],
         notes=[*verdict(found, end), *_failures(load), f"{length_s:.0f} s; the design asks for 10 minutes"],
+    )
+
+
+async def run_fairness(context: Context) -> Result:
+    """How long devices of one organization wait for their PUBACKs while another one sends as much as it can."""
+    async with running_platform(context.directory) as platform:
+        flooding = await make_fleet(platform, _POLITE + _RUDE)
+        quiet = await make_fleet(platform, _QUIET, await found_tenant(platform, "Quiet"))
+        plan = MqttPlan(
+            host="127.0.0.1", port=platform.ports["MQTT"], devices=quiet.devices, key=quiet.key, pace="open",
+            rate=_QUIET_RATE, base_ms=int(time.time()) * 1000,
+        )  # fmt: skip
+        eager = msgspec.structs.replace(
+            plan, devices=flooding.devices[:_POLITE], key=flooding.key, pace="closed", window=_WINDOW
+        )
+        flood = msgspec.structs.replace(eager, devices=flooding.devices[_POLITE:], pace="flood", qos=0)
+        async with Crew([plan]) as crew, Crew([eager]) as others, Crew([flood]) as mob:
+            await crew.begin()
+            await crew.measure(context.warm_up_s)
+            alone = await crew.measure(context.seconds)
+            await others.begin()
+            await mob.begin()
+            await crew.measure(context.warm_up_s)
+            await others.mark()
+            runs = [await crew.measure(context.seconds) for _ in range(context.runs)]
+            beside = await others.mark()
+            await mob.stop()
+            await others.stop()
+            end = await crew.stop()
+        await await_empty_log(platform)
+    return Result(
+        row="fairness",
+        figures=[
+            Figure(name="PUBACK p50 beside a flood", unit="ms", runs=[run.latency_ms(0.5) for run in runs]),
+            Figure(
+                name="PUBACK p99 beside a flood", unit="ms", runs=[run.latency_ms(0.99) for run in runs], goal="<= 250"
+            ),
+            Figure(name="acknowledged of what is due", unit="%", runs=[100 * run.rate / _QUIET_RATE for run in runs]),
+            Figure(name="PUBACK p99 without it", unit="ms", runs=[alone.latency_ms(0.99)]),
+            Figure(name="acknowledged QoS 1 of the flood", unit="messages/s", runs=[beside.rate]),
+            Figure(name="its PUBACK p99", unit="ms", runs=[beside.latency_ms(0.99)]),
+        ],
+        notes=_failures(end),
     )
 
 

@@ -16,7 +16,7 @@ from bench.load.messages import COMPONENT, FIELDS, VALUES
 from bench.load.plan import Call, HttpPlan
 from bench.platform import Platform, running_platform
 from bench.processes import cpu_seconds, shares
-from bench.result import Figure, Limit, Result, average
+from bench.result import Figure, Limit, Result, average, costs
 from roadstead.adapters.clickhouse import ClickHouseStore, HttpTransport
 from roadstead.app import administer
 from roadstead.core.ports import Function, Series, Span
@@ -43,22 +43,30 @@ async def run_get_device(context: Context) -> Result:
         fleet = await make_fleet(platform, context.scaled(_DEVICES))
         calls = [Call(f"/api/v1/devices/{device.id}") for device in fleet.devices]
         plan = HttpPlan(host="127.0.0.1", port=platform.ports["HTTP"], calls=calls, key=fleet.key, connections=_CALLERS)
-        runs, cpu = await _measure(context, platform, plan)
+        runs, cpu = await measure_calls(context, platform, plan)
         environment = {"BENCH_DATABASE_URL": platform.settings.database_url, "BENCH_TENANT": str(fleet.tenant)}
         async with running_limit("web", environment=environment) as web:
             calls = [Call(f"/devices/{device.id}") for device in fleet.devices]
             bare = msgspec.structs.replace(plan, port=web.port, calls=calls, key="")
-            [limit], _ = await _measure(msgspec.structs.replace(context, runs=1), platform, bare)
+            bare_roles = {"api": [web.pid]}
+            [limit], bare_cpu = await measure_calls(
+                msgspec.structs.replace(context, runs=1), platform, bare, bare_roles
+            )
+    spent = costs(average(cpu), {}, sum(run.rate for run in runs) / len(runs))
+    least = costs(bare_cpu[0], {}, limit.rate)
     return Result(
         row="get-device",
         figures=[
             Figure(name="requests", unit="requests/s", runs=[run.rate for run in runs]),
             Figure(name="of a bare route", unit="%", runs=[100 * run.rate / limit.rate for run in runs], goal=">= 50"),
+            Figure(name="processor time, of a bare route", unit="%", runs=[100 * least["api"] / spent["api"]]),
             Figure(name="p50", unit="ms", runs=[run.latency_ms(0.5) for run in runs]),
             Figure(name="p99", unit="ms", runs=[run.latency_ms(0.99) for run in runs], goal="<= 20"),
         ],
         limits=[Limit(name="a bare route with one SELECT", figure="requests", unit="requests/s", value=limit.rate)],
         cpu=average(cpu),
+        costs=spent,
+        cost_of="request",
         notes=[f"{_CALLERS} connections, one request in flight on each", *_failures(runs)],
     )
 
@@ -129,7 +137,7 @@ async def _read(
 ) -> Reading:
     """One kind of read through the API, and straight at the store."""
     plan = HttpPlan(host="127.0.0.1", port=platform.ports["HTTP"], calls=[call], key=fleet.key, connections=1)
-    runs, _ = await _measure(context, platform, plan)
+    runs, _ = await measure_calls(context, platform, plan)
     histogram = Histogram()
     until = time.perf_counter() + context.seconds / 2
     while time.perf_counter() < until:
@@ -145,10 +153,13 @@ async def _read(
     return figures, limit, _failures(runs)
 
 
-async def _measure(context: Context, platform: Platform, plan: HttpPlan) -> tuple[list[Sum], list[dict[str, float]]]:
+async def measure_calls(
+    context: Context, platform: Platform, plan: HttpPlan, served_by: dict[str, list[int]] | None = None
+) -> tuple[list[Sum], list[dict[str, float]]]:
+    """Runs and processor shares of programs that call the API; `served_by`: processes that stand for roles of it."""
     runs, cpu = [], []
     async with Crew([plan]) as crew:
-        roles = platform.roles | {"generator": crew.pids}
+        roles = platform.roles | (served_by or {}) | {"generator": crew.pids}
         await crew.begin()
         await crew.measure(context.warm_up_s)
         for _ in range(context.runs):

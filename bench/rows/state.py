@@ -11,7 +11,7 @@ from bench.load.messages import VALUES
 from bench.load.plan import UplinkPlan, due_at
 from bench.platform import running_platform
 from bench.processes import cpu_seconds, shares
-from bench.result import Figure, Result, average
+from bench.result import Figure, Result, average, costs
 from bench.store import sizes
 from roadstead.app import administer
 from roadstead.core.work import Entry
@@ -60,6 +60,7 @@ async def run_state(context: Context) -> Result:
             Figure(name="stored meanwhile", unit="points/s", runs=stored, goal=">= 200000"),
         ],
         cpu=average(cpu),
+        costs=costs(average(cpu), {}, sum(rates) / len(rates)),
         notes=[f"messages of {VALUES} values put on the log without a gateway; {_SAMPLED} devices looked at"],
     )
 

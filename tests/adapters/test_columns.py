@@ -44,6 +44,17 @@ def test_it_makes_no_difference_how_values_are_mixed(values: list[float | int | 
     assert together.encode() == apart.encode()
 
 
+@given(some.lists(some.tuples(some.sampled_from([DEVICE, bytes(12)]), some.lists(some.tuples(
+    some.sampled_from("abc"), some.integers(0, 2)), max_size=4)), max_size=5))  # fmt: skip
+def test_points_of_one_series_and_time_are_noticed(messages: list[tuple[bytes, list[tuple[str, int]]]]) -> None:
+    columns = NativeColumns()
+    keys = []
+    for device, points in messages:
+        columns.add(TenantId(1), device, 1, [Reading(path, at, 1.0) for path, at in points])
+        keys += [(device, path, at) for path, at in points]
+    assert columns.are_distinct() == (len(set(keys)) == len(keys))
+
+
 def test_many_readings_are_all_there() -> None:
     columns = NativeColumns()
     for number in range(3000):

@@ -9,7 +9,7 @@ from roadstead.adapters.clickhouse import ClickHouseStore, Transport
 from roadstead.adapters.clickhouse.queries import Query
 from roadstead.adapters.clickhouse.reader import rows
 from roadstead.adapters.clickhouse.transport import StatementFailed
-from roadstead.core.messages import Reading
+from roadstead.core.messages import Accepted, Reading
 from roadstead.core.ports import PointPosition, Series
 from roadstead.kernel.errors import TooLarge
 from roadstead.kernel.ids import DeviceId, TenantId, new_id, to_bytes
@@ -321,6 +321,9 @@ async def test_another_stores_columns_are_refused(store: ClickHouseStore) -> Non
         count = 1
 
         def add(self, tenant: TenantId, device: bytes, received: int, readings: object) -> None:
+            """Never called."""
+
+        def add_message(self, message: Accepted) -> None:
             """Never called."""
 
     with pytest.raises(TypeError):

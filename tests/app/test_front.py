@@ -27,7 +27,14 @@ async def is_ill() -> None:
     raise Unavailable("gone")
 
 
-def front(bus: Bus, *, readers: str = "127.0.0.1,::1", proxies: str = "", is_ready: bool = True) -> Front:
+def front(
+    bus: Bus,
+    *,
+    readers: str = "127.0.0.1,::1",
+    proxies: str = "",
+    is_ready: bool = True,
+    unsafe: bool = False,
+) -> Front:
     """A front of its own."""
     registry = CollectorRegistry()
     Counter("roadstead_things", "Things", registry=registry).inc(7)
@@ -37,6 +44,7 @@ def front(bus: Bus, *, readers: str = "127.0.0.1,::1", proxies: str = "", is_rea
         metrics=PlatformMetrics(bus, "api", registry),
         readers=read_networks(readers),
         proxies=read_networks(proxies),
+        unsafe=unsafe,
     )
 
 
@@ -65,6 +73,8 @@ async def test_a_process_is_well_when_it_lives_and_ready_when_all_it_needs_is_th
         assert (await anybody.get("/healthz")).status_code == 200
         answer = await anybody.get("/readyz")
         assert (answer.status_code, answer.json()["checks"]) == (503, {"database": "UP", "bus": "DOWN"})
+    async with client(front(bus, unsafe=True)) as anybody:
+        assert (await anybody.get("/readyz")).json()["unsafe"] is True
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,23 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from roadstead.core import commands
+from roadstead.core.commands import BatchDraft, CommandDraft
 from roadstead.core.operation import OPERATIONS
 from roadstead.dialects.native.refusals import LedgerLine, read_ledger
 from roadstead.kernel.actor import Grant
-from roadstead.kernel.ids import new_id
+from roadstead.kernel.ids import DeviceId, new_id
+from tests.alerts import add_rule, raise_alert, rule_body
 from tests.architecture.test_ledger import contract_operations
 from tests.conftest import Tenant
+from tests.dialects.native.firmware import add_firmware
 from tests.golden_files import check_golden
+from tests.notifications import announce
 
 SERVED = [line for line in read_ledger() if line.status in {"served", "partial"}]
 CONTRACT = {operation["id"]: operation for operation in contract_operations()}
@@ -67,9 +73,41 @@ BODIES: dict[str, Any] = {
     "device-profile.create": {"key": "q", "profileVersion": "1.0", "name": "Q", "components": []},
     "reading.ingest": [{"sensorId": "s", "deviceId": "{device}", "timestamp": "2026-01-01T00:00:00Z", "value": 1}],
     "reading.batch": {"sensorIds": ["{sensor}"], "mode": "latest"},
+    "command.create": {"type": "REBOOT"},
+    "command.bulk": {"target": {"deviceIds": ["{device}"]}, "command": {"type": "REBOOT"}},
+    "config-artefact.create": {"name": "a", "content": {"x": 1}},
+    "config-artefact.upload-url": {"fileName": "f", "sizeBytes": 1, "sha256": "0" * 64},
+    "binding.put": {"targetType": "DEVICE", "targetId": "{device}", "configArtefactId": "{config-artefact}"},
+    "alert-rule.create": rule_body("{sensor}"),
+    "alert-rule.replace": rule_body("{sensor}"),
+    "alert-rule.patch": {"name": "r"},
+    "alert-rule.test": {
+        "rule": rule_body("{sensor}"), "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z",
+    },
+    "alert.acknowledge": {},
+    "alert.resolve": {},
+    "alert.comment": {"comment": "c"},
+    "alert.assign": {"userId": None},
+    "alert.silence": {"until": None},
+    "alert.bulk": {"action": "acknowledge", "ids": ["{alert}"]},
+    "event.create": {"type": "t", "message": "m"},
+    "channel.create": {"name": "c", "type": "WEBHOOK", "config": {"url": "https://hooks.example.test/"}},
+    "channel.replace": {"name": "c", "type": "WEBHOOK", "config": {"url": "https://hooks.example.test/"}},
+    "channel.patch": {"name": "c"},
     "quarantine.replay": {"ids": ["{quarantine}"]},
+    "firmware.create": {
+        "name": "f", "version": "1.0.0", "deviceProfile": "d", "sizeBytes": 1, "sha256": "0" * 64,
+    },
+    "firmware.patch": {"releaseNotes": "n"},
+    "firmware.token": {"deviceId": "{device}"},
+    "rollout.create": {"target": {"deviceIds": ["{device}"]}},
+    "export.create": {
+        "scopeType": "DEVICE", "scopeId": "{device}", "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z",
+        "includes": ["READINGS"],
+    },
 }  # fmt: skip
 QUERIES: dict[str, dict[str, str]] = {
+    "config-artefact.diff": {"against": "6b012fc1-d34a-8124-8000-000f507d91d6"},
     "organization.delete": {"confirm": "slug"},
     "reading.window": {"duration": "PT1H"},
     "reading.aggregated": {"interval": "PT1H"},
@@ -82,7 +120,8 @@ QUERIES: dict[str, dict[str, str]] = {
 _GOLDEN = Path(__file__).parents[1] / "golden"
 _RIGHT = re.compile(r"this needs the right '(.+)'")
 
-NO_CREDENTIAL_NEEDED = {"none", "none|user", "registrationToken in the body"}
+_TOKENS_IN_PATH = {"firmwareUploadToken", "firmwareDownloadToken"}
+NO_CREDENTIAL_NEEDED = {"none", "none|user", "presigned", "registrationToken in the body", *_TOKENS_IN_PATH}
 # Served to whoever has signed in, whatever their rights: the reason stands at each operation of the core.
 NO_RIGHT_NEEDED = {
     "auth.me", "auth.me-update", "auth.switch-organization", "auth.password-change", "auth.totp-begin",
@@ -118,6 +157,7 @@ class Estate:
 _NOUN = {
     "schema.sensor-profile": "sensor-profile",
     "schema.device-profile": "device-profile",
+    "rollout.create": "firmware",
 }
 
 
@@ -146,7 +186,13 @@ async def build_estate(tenant: Tenant) -> Estate:
     group = await post("device-groups", {"name": f"group {tag}", "selector": {"matchTags": {"a": "b"}}})
     key = await post("api-keys", {"name": f"key {tag}"})
     invitation = await post("organizations/current/invitations", {"email": f"{tag}@example.test"})
+    export = await post("exports", {**BODIES["export.create"], "scopeId": device["id"]})
     token = await post("devices/registration/tokens", {"deviceName": f"token {tag}"})
+    artefact = await post("config-artefacts", {"name": f"a-{tag}", "content": {"x": 1}})
+    target = {"targetType": "DEVICE", "targetId": device["id"], "configArtefactId": artefact["id"]}
+    binding = (await api.put("/api/v1/desired-state-bindings", json=target)).json()
+    channel = await post("notification-channels", {**BODIES["channel.create"], "name": f"channel {tag}"})
+    batch, command = await _add_command(tenant, device["id"])
     return Estate(
         {
             "sensor-profile": sensor_profile["id"],
@@ -163,8 +209,17 @@ async def build_estate(tenant: Tenant) -> Estate:
             "api-key": key["id"],
             "invitation": invitation["id"],
             "userId": await _add_member(tenant),
+            "export": export["id"],
             "tokenId": token["token"].partition(".")[0],
             "quarantine": await _add_refused(tenant, device["id"]),
+            "config-artefact": artefact["id"],
+            "binding": binding["id"],
+            **await _add_alert(tenant, sensors[0]["id"], tag),
+            "channel": channel["id"],
+            "deliveryId": str(await announce(tenant, channel)),
+            **await _add_rollout(tenant, device["id"], f"d-{tag}"),
+            "commandId": command,
+            "batchId": batch,
         }
     )
 
@@ -183,6 +238,32 @@ async def _add_member(tenant: Tenant) -> str:
             person,
         )
     return str(person)
+
+
+async def _add_alert(tenant: Tenant, sensor: str, tag: str) -> dict[str, str]:
+    rule = await add_rule(tenant, sensor, name=f"rule {tag}")
+    alert = await raise_alert(tenant, rule["id"], sensor)
+    event = {"type": "t", "message": "m", "requiresAction": True}
+    answer = await tenant.api.post("/api/v1/events", json=event)
+    assert answer.status_code == 201, answer.text
+    return {"alert-rule": rule["id"], "alert": alert["id"], "event": answer.json()["id"]}
+
+
+async def _add_command(tenant: Tenant, device: str) -> tuple[str, str]:
+    async with tenant.work() as work:
+        await work.tx.run("UPDATE device SET status = 'ACTIVE' WHERE id = %s", device)
+        draft = BatchDraft(command=CommandDraft(type="REBOOT", payload={}))
+        queued = await commands.send_in_bulk(work, [DeviceId(UUID(device))], draft)
+        command = await work.tx.value("SELECT id FROM command WHERE batch_id = %s", queued.batch.id)
+    return str(queued.batch.id), str(command)
+
+
+async def _add_rollout(tenant: Tenant, device: str, profile: str) -> dict[str, str]:
+    made = await add_firmware(tenant, deviceProfile=profile)
+    target = {"target": {"deviceIds": [device]}}
+    answer = await tenant.api.post(f"/api/v1/firmware/{made['id']}/rollouts", json=target)
+    assert answer.status_code == 201, answer.text
+    return {"firmware": made["id"], "rollout": answer.json()["id"], "token": "x" * 43}
 
 
 async def _add_refused(tenant: Tenant, device: str) -> str:

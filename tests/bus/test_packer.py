@@ -94,8 +94,8 @@ async def test_an_idle_packer_runs_no_timer(own_bus: Bus) -> None:
     packer = await packer_on(own_bus)
     await packer.put(Item(1, 1))
     loop = asyncio.get_running_loop()
-    ours = [handle for handle in getattr(loop, "_scheduled", []) if "Packer" in repr(handle)]
-    assert not [handle for handle in ours if not handle.cancelled()]
+    scheduled = [handle for handle in getattr(loop, "_scheduled", []) if not handle.cancelled()]
+    assert not [handle for handle in scheduled if getattr(handle._callback, "__self__", None) is packer]
     await packer.close()
 
 

@@ -111,3 +111,19 @@ def test_the_doctor_speaks_where_nothing_runs_and_makes_nothing(command: Roadste
     assert said.code == 0
     assert "it is made by 'roadstead up'" in said.out
     assert not nowhere.exists()
+
+
+def test_the_doctor_says_which_setting_is_wrong(command: Roadstead, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROADSTEAD_MQTT_PROT", "1883")
+    said = command("doctor", "--json")
+    assert said.code == 1
+    found = {one["name"]: one for one in said.json}
+    assert found["settings"]["verdict"] == "fail"
+    assert "did you mean ROADSTEAD_MQTT_PORT?" in found["settings"]["detail"]
+
+
+def test_the_doctor_says_that_durability_is_not_insisted_on(
+    command: Roadstead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROADSTEAD_UNSAFE", "true")
+    assert {one["name"]: one["verdict"] for one in command("doctor", "--json").json}["unsafe"] == "warn"

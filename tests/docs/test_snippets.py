@@ -11,7 +11,8 @@ from tests.docs.snippets import Snippet, find_difference, find_missing, read_sni
 from tests.platform import Platform
 
 _ROOT = Path(__file__).parents[2]
-_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs" / "guide").glob("*.md"))]
+_DOCS = _ROOT / "docs"
+_PAGES = [_ROOT / "README.md", *sorted(_DOCS.glob("guide/*.md")), *sorted(_DOCS.glob("dialects/*.md"))]
 _PROGRAMS = ("curl", "jq", "openssl")
 _EMAIL, _SLUG = "owner@guides.test", "my-organization-guides"
 

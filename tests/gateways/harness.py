@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from roadstead.core.messages import REFUSED, SESSION, RefusalNotice, SessionNotice, Uplink
 from roadstead.gateways.mqtt import (
+    Account,
     Admission,
     Gateway,
     Hello,
@@ -65,10 +66,12 @@ class Log:
     def __init__(self) -> None:
         self.uplinks: list[Uplink] = []
         self.full = False
+        self.behind = False
         self.is_slow = False
         """Whether messages wait for `answer`."""
         self._waiting: dict[Waiter, list[int]] = {}
         self._callbacks: list[Callable[[], None]] = []
+        self._charged: list[tuple[Account, int]] = []
 
     def add(self, uplink: Uplink, waiter: Waiter | None, token: int) -> None:
         """As the packer does."""
@@ -79,6 +82,13 @@ class Log:
             asyncio.get_running_loop().call_soon(self.answer)
         self._waiting.setdefault(waiter, []).append(token)
 
+    def charge(self, account: Account, size: int) -> None:
+        """As the packer does: with the next answer."""
+        if self.is_slow:
+            self._charged.append((account, size))
+        else:
+            asyncio.get_running_loop().call_soon(account.settled, size)
+
     def when_room(self, callback: Callable[[], None]) -> None:
         """As the packer does."""
         self._callbacks.append(callback)
@@ -86,12 +96,19 @@ class Log:
     def answer(self, *, stored: bool = True) -> None:
         """Everything that waits is on the log, or could not be written."""
         waiting, self._waiting = self._waiting, {}
+        charged, self._charged = self._charged, []
         for waiter, tokens in waiting.items():
             (waiter.stored if stored else waiter.failed)(tokens)
+        for account, size in charged:
+            account.settled(size)
+
+    def when_caught_up(self, callback: Callable[[], None]) -> None:
+        """As the packer does."""
+        self._callbacks.append(callback)
 
     def make_room(self) -> None:
-        """It can keep up again."""
-        self.full = False
+        """It can keep up again, and the store has caught up."""
+        self.full = self.behind = False
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
@@ -128,6 +145,7 @@ class Device:
         self.status = f"v1/gateways/{organization}/{self.id}/status"
         self.commands = f"v1/gateways/{organization}/{self.id}/commands"
         self.desired = f"v1/gateways/{organization}/{self.id}/config/desired"
+        self.response = f"{self.commands}/response"
         self.admission = Admission(
             tenant=tenant,
             organization=organization,
@@ -138,6 +156,7 @@ class Device:
                     self.readings.encode(): ("native", "readings"),
                     self.status.encode(): ("native", "status"),
                 },
+                answers={self.response.encode(): ("native", "commands/response")},
                 hear=(self.commands, self.desired),
                 drop_forbidden=drop_forbidden,
             ),
@@ -221,7 +240,17 @@ class Door:
         self.keeper = Keeper()
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
-        self.gateway = Gateway(self.keeper, self.log, metrics, self.limits, peers=self._peers)
+        self.answers = Log()
+        self.hearing: list[bytes] = []
+        self.gateway = Gateway(
+            self.keeper,
+            self.log,
+            metrics,
+            self.limits,
+            answers=self.answers,
+            peers=self._peers,
+            on_hearing=self.hearing.append,
+        )
         await self.gateway.start(
             tcp=(self.host, self._port),
             tls=(self.host, 0, self._tls) if self._tls is not None else None,

@@ -56,7 +56,7 @@ def test_one_page_has_the_numbers_of_all_roles(platform: Platform, tmp_path: Pat
     for name in ("roadstead_mqtt_sessions", "roadstead_store_points_total", "roadstead_pack_messages_sum"):
         assert total(name, samples) >= 1, name
     readers = {sample.labels["reader"] for sample in samples if sample.name == "roadstead_lag_messages"}
-    assert readers == {"store", "state", "outbox"}
+    assert readers == {"store", "state", "outbox", "control", "rules"}
     routes = {sample.labels.get("route") for sample in samples if sample.name == "roadstead_http_request_seconds_count"}
     assert "/api/v1/devices/registration/tokens" in routes
     device.close()

@@ -12,7 +12,8 @@ import pytest
 from roadstead.settings import HttpSettings, HttpsSettings, MqttSettings, MqttsSettings, MqttWebsocketSettings, Settings
 from roadstead.supervisor import doctor
 from roadstead.supervisor.datadir import DataDir
-from roadstead.supervisor.doctor import Finding, Verdict, examine
+from roadstead.supervisor.doctor import examine
+from roadstead.supervisor.findings import Finding, Verdict
 from roadstead.supervisor.servers import EmbeddedServers, Servers
 
 
@@ -103,3 +104,16 @@ async def test_a_disk_that_fills_up_is_a_warning_and_a_full_one_fails(
     assert (await _by_name(_settings(tmp_path)))["disk"].verdict is Verdict.WARN
     monkeypatch.setattr(DataDir, "free_bytes", lambda self: 0)
     assert (await _by_name(_settings(tmp_path)))["disk"].verdict is Verdict.FAIL
+
+
+async def test_where_files_are_kept_is_looked_at_when_it_is_elsewhere(tmp_path: Path) -> None:
+    settings = _settings(tmp_path)
+    assert "blobs" not in await _by_name(settings)
+    there = msgspec.structs.replace(settings, blobs_url=f"file://{tmp_path}/files")
+    assert (await _by_name(there))["blobs"].verdict is Verdict.OK
+    nowhere = msgspec.structs.replace(settings, blobs_url="s3://b?region=x&endpoint=http://127.0.0.1:1&token=hush")
+    nonsense = msgspec.structs.replace(settings, blobs_url="s3://b?bogus=1&token=hush")
+    for wrong in (nowhere, nonsense):
+        found = (await _by_name(wrong))["blobs"]
+        assert found.verdict is Verdict.FAIL
+        assert "hush" not in f"{found.detail} {found.advice}"

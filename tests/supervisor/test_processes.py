@@ -102,6 +102,14 @@ async def test_who_does_not_listen_is_killed(tmp_path: Path) -> None:
     assert not is_alive(process.pid)
 
 
+async def test_a_signal_does_not_take_away_the_end_of_a_process_that_has_just_ended(tmp_path: Path) -> None:
+    process = Process(_command(tmp_path / "log", "pass"))
+    has_ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # The loop stands still: nobody has noticed.
+    process.signal(signal.SIGTERM)
+    assert os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) == has_ended
+    assert await process.wait() == 0
+
+
 async def test_the_last_words_explain_the_end(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("an error of long ago\n")

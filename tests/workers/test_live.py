@@ -13,18 +13,23 @@ from prometheus_client import CollectorRegistry
 from roadstead.bus import ACCEPTED, FACTS, Bus, Publisher
 from roadstead.core.messages import (
     Accepted,
+    AlertChanged,
+    CommandChanged,
     DeviceChanged,
     DeviceDeleted,
     DeviceStatusChanged,
+    ExportChanged,
     Fact,
     FactMessage,
     Reading,
     SensorsChanged,
     ValueType,
+    encode_accepted,
     encode_fact,
 )
 from roadstead.core.streams import (
     DeviceEvent,
+    FactEvent,
     Gap,
     Position,
     ReadingEvent,
@@ -35,7 +40,7 @@ from roadstead.core.streams import (
 )
 from roadstead.db import Database
 from roadstead.kernel import ids
-from roadstead.kernel.ids import DeviceId, SiteId, new_id
+from roadstead.kernel.ids import DeviceId, ExportId, SensorId, SiteId, new_id
 from roadstead.workers.live import LiveHub, LiveMetrics
 from tests.bus.conftest import NatsServer
 from tests.conftest import Tenant
@@ -55,20 +60,19 @@ class World:
         self.hub = hub
         self._messages = 0
 
-    async def put(self, subject: str, message: object) -> int:
+    async def put(self, subject: str, payload: bytes) -> int:
         """A message on the log; its sequence."""
         self._messages += 1
-        payload = msgspec.msgpack.encode(message)
         return await self.publisher.put(subject, payload, message_id=f"{subject}-{self._messages}")
 
     async def report(self, *messages: Accepted) -> int:
         """A pack of accepted messages."""
-        return await self.put("accepted.0", messages)
+        return await self.put("accepted.0", encode_accepted(messages))
 
     async def tell(self, tenant: Tenant, fact: Fact, *, number: int | None = None) -> int:
         """A fact."""
         body = FactMessage(number or self._messages + 1_000, tenant.tenant_id, 1_000, encode_fact(fact))
-        return await self.put(f"facts.{tenant.tenant_id}", body)
+        return await self.put(f"facts.{tenant.tenant_id}", msgspec.msgpack.encode(body))
 
 
 @asynccontextmanager
@@ -105,7 +109,7 @@ async def make_sensor(tenant: Tenant, path: str = "one") -> tuple[UUID, UUID]:
 def said(tenant: Tenant, device: UUID, *values: int, path: str = "one") -> Accepted:
     """A message of a device."""
     readings = [Reading(path, value, value) for value in values]
-    return Accepted(tenant.tenant_id, ids.to_bytes(device), "native", "readings", 5_000, readings)
+    return Accepted.of(tenant.tenant_id, ids.to_bytes(device), "native", "readings", 5_000, readings)
 
 
 async def hear(subscription: Subscription, count: int) -> list[object]:
@@ -162,6 +166,36 @@ async def test_filters_by_device_sensor_and_site(world: World, acme: Tenant) -> 
     await world.report(said(acme, two, 1), said(acme, one, 2, path="other"), said(acme, one, 3), said(acme, two, 4))
 
     assert [await hear(listener, 2 - place % 2) for place, listener in enumerate(listeners)] == [[2, 3], [3], [1, 4]]
+
+
+async def test_what_becomes_of_alerts_and_commands_is_filtered_the_same_way(world: World, acme: Tenant) -> None:
+    one, sensor = await make_sensor(acme)
+    two, other = await make_sensor(acme)
+    site = await put_in_site(acme, two)
+    topics = frozenset({Topic.ALERT, Topic.COMMAND, Topic.EXPORT})
+    everything = StreamFilter(topics=topics)
+    by_device = msgspec.structs.replace(everything, devices=frozenset({ids.to_bytes(two)}))
+    by_sensor = msgspec.structs.replace(by_device, devices=frozenset({ids.to_bytes(one)}), sensors=frozenset({sensor}))
+    by_site = msgspec.structs.replace(everything, site_id=site)
+    only_alerts = msgspec.structs.replace(everything, topics=frozenset({Topic.ALERT}))
+    facts: list[Fact] = [
+        CommandChanged(DeviceId(one), new_id(), "SENT"),
+        AlertChanged(new_id(), DeviceId(one), "ACTIVE", new_id(), SensorId(sensor)),
+        AlertChanged(new_id(), DeviceId(one), "ACTIVE", new_id(), SensorId(new_id())),
+        ExportChanged(ExportId(new_id()), "READY"),
+        AlertChanged(new_id(), DeviceId(two), "ACTIVE", new_id(), SensorId(other)),
+        CommandChanged(DeviceId(two), new_id(), "SENT"),
+    ]
+    expected = {everything: facts, by_device: facts[4:], by_sensor: facts[:2], by_site: facts[4:]}
+    expected[only_alerts] = [facts[1], facts[2], facts[4]]
+    listeners = {wanted: await world.hub.subscribe(acme.tenant_id, wanted, None) for wanted in expected}
+
+    for fact in facts:
+        await world.tell(acme, fact)
+
+    for wanted, listener in listeners.items():
+        heard = await hear(listener, len(expected[wanted]))
+        assert [body.fact for body in heard if isinstance(body, FactEvent)] == expected[wanted]
 
 
 async def put_in_site(tenant: Tenant, device: UUID) -> SiteId:

@@ -11,12 +11,14 @@ from roadstead.bus import Bus, Publisher
 from roadstead.core.messages import (
     REFUSED,
     Accepted,
+    DeviceFirmwareChanged,
     DeviceStatusChanged,
     Fact,
     Reading,
     SessionNotice,
     Uplink,
     decode_fact,
+    encode_accepted,
 )
 from roadstead.core.telemetry import Patches, copy_line, merge_state, select_position
 from roadstead.db import Database
@@ -36,7 +38,7 @@ async def put(own_bus: Bus, *messages: Accepted) -> None:
     """On the ACCEPTED stream, as one pack."""
     publisher = Publisher(own_bus)
     await publisher.start()
-    await publisher.put("accepted.0", msgspec.msgpack.encode(messages), message_id=str(new_id()))
+    await publisher.put("accepted.0", encode_accepted(messages), message_id=str(new_id()))
     await publisher.close()
 
 
@@ -44,13 +46,13 @@ def accepted(
     tenant: Tenant, device: UUID, *readings: Reading, received: int = _AT, channel: str = "readings"
 ) -> Accepted:
     """A message that was stored."""
-    return Accepted(tenant.tenant_id, ids.to_bytes(device), "native", channel, received, list(readings))
+    return Accepted.of(tenant.tenant_id, ids.to_bytes(device), "native", channel, received, readings)
 
 
 def notice(tenant: Tenant, device: UUID, channel: str, gateway: str, session: int, *, received: int = _AT) -> Accepted:
     """What a gateway says about a session."""
     payload = msgspec.msgpack.encode(SessionNotice(gateway, session))
-    return Accepted(tenant.tenant_id, ids.to_bytes(device), "session", channel, received, [], payload)
+    return Accepted.of(tenant.tenant_id, ids.to_bytes(device), "session", channel, received, payload=payload)
 
 
 async def body(database: Database, device: UUID) -> dict[str, list[object]]:
@@ -139,7 +141,7 @@ async def test_merging_again_or_in_another_order_changes_nothing(system_database
         patches = Patches()
         at = number * 100
         readings = [Reading("t", at, float(number)), Reading(f"only-{number}", at, text)]
-        patches.add(acme.tenant_id, ids.to_bytes(device), _AT, readings)
+        patches.add(accepted(acme, device, *readings))
         async with system_database.tx() as tx:
             await merge_state(tx, [copy_line(key, patch, seen=True) for key, patch in patches.items()])
     assert await body(system_database, device) == {
@@ -206,7 +208,10 @@ async def test_a_first_message_is_a_check_in_and_the_device_was_seen(
         row = await tx.row("SELECT activated_at, last_seen_at, firmware_version FROM device WHERE id = %s", device)
     assert row == (time.from_millis(_AT), datetime(2026, 1, 1, tzinfo=UTC), "1.2.3")
     assert await connection(system_database, resting) == ("MAINTENANCE", False)
-    assert await facts_about(system_database, device) == [DeviceStatusChanged(DeviceId(device), "ACTIVE", False)]
+    assert await facts_about(system_database, device) == [
+        DeviceStatusChanged(DeviceId(device), "ACTIVE", False),
+        DeviceFirmwareChanged(DeviceId(device), "1.2.3"),
+    ]
 
 
 async def test_sessions_make_devices_online_and_offline_and_tell_so(
@@ -303,7 +308,7 @@ async def test_devices_that_are_gone_stop_nothing(
             own_bus,
             accepted(acme, gone, Reading("t", 1, 1.0)),
             notice(acme, gone, "connected", "g", 1),
-            Accepted(acme.tenant_id, ids.to_bytes(device), "session", "connected", _AT, [], b"\xc1"),
+            Accepted.of(acme.tenant_id, ids.to_bytes(device), "session", "connected", _AT, payload=b"\xc1"),
             accepted(acme, device, Reading("t", 1, 1.0)),
         )
         await eventually(lambda: _has(system_database, device, {"t": [1.0, 1, _AT]}))

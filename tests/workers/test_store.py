@@ -9,7 +9,7 @@ import pytest
 
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.bus import ACCEPTED, UPLINK, Bus, Reader, pending
-from roadstead.core.messages import Accepted, OrganizationChanged, Reading
+from roadstead.core.messages import Logged, OrganizationChanged, Reading, decode_accepted
 from roadstead.core.ports import PointColumns, Series, Span
 from roadstead.core.telemetry import DeviceCatalog
 from roadstead.db import Database
@@ -23,7 +23,6 @@ from tests.workers.conftest import Log, running, store_worker
 
 _AT = 1767225600000
 _DAY = Span(time.from_millis(_AT), time.from_millis(_AT) + timedelta(days=1))
-_accepted = msgspec.msgpack.Decoder(list[Accepted]).decode
 
 
 async def stored(telemetry: ClickHouseStore, tenant: TenantId, device: UUID, path: str) -> list[float | None]:
@@ -44,11 +43,11 @@ async def worked_off(own_bus: Bus) -> None:
     await eventually(is_empty, within_s=30)
 
 
-async def accepted_on(own_bus: Bus) -> list[Accepted]:
+async def accepted_on(own_bus: Bus) -> list[Logged]:
     """Everything on the ACCEPTED stream."""
     reader, found = Reader(own_bus, ACCEPTED), []
     while (pack := await reader.next(0.3)) is not None:
-        found += _accepted(pack.payload)
+        found += decode_accepted(pack.payload)
     await reader.close()
     return found
 

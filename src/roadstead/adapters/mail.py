@@ -1,6 +1,7 @@
 """Gets mail out: through SMTP, or as files into a folder when there is no server."""
 
 import ssl
+from collections.abc import Sequence
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
@@ -27,11 +28,11 @@ class SmtpMailer:
         if self._url.scheme not in {"smtp", "smtps"} or not self._url.hostname:
             raise ValueError("the SMTP URL is smtp://[user:password@]host[:port] or smtps://...")
 
-    async def send(self, mail: Mail) -> None:
-        """Raises `Unavailable` when the server did not take it."""
+    async def send(self, mail: Mail) -> Sequence[str]:
+        """Raises `Unavailable` when the server took it for nobody; says for whom else it did not, and why."""
         direct = self._url.scheme == "smtps"
         try:
-            await aiosmtplib.send(
+            refused, _ = await aiosmtplib.send(
                 _spell(mail, self._sender),
                 hostname=self._url.hostname,
                 port=self._url.port or (465 if direct else 587),
@@ -42,7 +43,8 @@ class SmtpMailer:
                 timeout=_TIMEOUT_S,
             )
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise Unavailable("the mail server did not take the message", retry_after_s=60) from error
+            raise Unavailable(f"the mail server did not take the message{_reason(error)}", retry_after_s=60) from error
+        return [f"{address}: {reply.code} {reply.message}" for address, reply in refused.items()]
 
 
 class FolderMailer:
@@ -52,7 +54,7 @@ class FolderMailer:
         self._folder = folder
         self._sender = sender
 
-    async def send(self, mail: Mail) -> None:
+    async def send(self, mail: Mail) -> Sequence[str]:
         """Write one file, readable by its owner only (it may contain a link that signs somebody in)."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._folder / f"{new_id()}.eml"
@@ -60,11 +62,21 @@ class FolderMailer:
         # As it is, for it is read in an editor: encoded for old mail servers, long lines would be broken in two.
         file.write_bytes(bytes(_spell(mail, self._sender, encoding="8bit")))
         log.info("mail written to a file, for no mail server is set", file=str(file), subject=mail.subject)
+        return []
 
 
 def make_mailer(smtp_url: str, sender: str, folder: Path) -> Mailer:
     """SMTP when there is a URL, else files."""
     return SmtpMailer(smtp_url, sender) if smtp_url else FolderMailer(folder, sender)
+
+
+def _reason(error: Exception) -> str:
+    """What the server said, if it was that."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return "".join(f"; {one.recipient}: {one.code} {one.message}" for one in error.recipients)
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f": {error.code} {error.message}"
+    return ""
 
 
 def _spell(mail: Mail, sender: str, *, encoding: str | None = None) -> EmailMessage:
@@ -73,6 +85,7 @@ def _spell(mail: Mail, sender: str, *, encoding: str | None = None) -> EmailMess
     message["To"] = mail.to
     message["Subject"] = mail.subject
     message["Date"] = formatdate()
-    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2] or "localhost")
+    domain = sender.rpartition("@")[2].rstrip(">") or "localhost"
+    message["Message-ID"] = make_msgid(domain=domain) if mail.id is None else f"<{mail.id}@{domain}>"
     message.set_content(mail.text, cte=encoding)
     return message

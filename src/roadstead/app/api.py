@@ -5,37 +5,49 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import msgspec
+from litestar.types import ASGIApp
 from prometheus_client import REGISTRY
 
 from roadstead.app.codecs import CODECS
 from roadstead.app.front import Front
 from roadstead.app.metrics import PackMetrics, PlatformMetrics
+from roadstead.app.mounts import Mount, Mounts, read_hosts
 from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
 from roadstead.app.tls import OwnCertificate, public_hosts
-from roadstead.bus import Packer, ensure_streams, plan_streams
+from roadstead.bus import BacklogWatch, Packer, ensure_streams, plan_streams
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
-from roadstead.dialects import native
+from roadstead.dialects import leapcraft, native
 from roadstead.gateways.http import HttpServer
 from roadstead.gateways.https import HttpsServer
 from roadstead.gateways.tls import HTTP_ALPN
+from roadstead.settings import Settings
 from roadstead.web.addresses import read_networks
 from roadstead.web.edge import Edge
 from roadstead.web.limits import Limits
 from roadstead.web.metrics import HttpMetrics
+from roadstead.web.uplinks import FairUplinks
 from roadstead.workers.forgetting import Forgetting
 from roadstead.workers.live import LiveHub, LiveMetrics
+from roadstead.workers.news import follow_commands
+
+_TENANT_SHARE = 4
+"""What one organization may have on its way into the log is this part of what all may have."""
 
 
 async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until told to stop; requests that are being answered get a few seconds. `ready` is called when ports are open."""
     settings = parts.settings
     async with AsyncExitStack() as exits:
-        await ensure_streams(parts.bus, plan_streams())
+        await ensure_streams(parts.bus, plan_streams(), replicas=settings.nats_replicas)
         packs = PackMetrics(REGISTRY)
         packer = Packer[Uplink](
-            parts.bus, encode=msgspec.msgpack.Encoder().encode, size_of=size_of_uplink, report=packs.report
+            parts.bus,
+            encode=msgspec.msgpack.Encoder().encode,
+            size_of=size_of_uplink,
+            max_unacknowledged_bytes=settings.mqtt.max_unacknowledged_bytes,
+            report=packs.report,
         )
         packs.watch(lambda: packer.unacknowledged_bytes)
         await packer.start()
@@ -46,13 +58,15 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
         live = LiveHub(parts.bus, parts.tenant_database, metrics=LiveMetrics(REGISTRY))
         edge = make_edge(parts, Intake(catalog, CODECS), packer, live)
         app = Front(
-            native.create_app(edge),
+            mount_dialects(edge, settings),
             checks=edge.checks,
             metrics=PlatformMetrics(parts.bus, "api", REGISTRY),
             readers=read_networks(settings.http.metrics_from),
             proxies=edge.trusted_proxies,
+            unsafe=settings.unsafe,
         )
-        jobs = [forgetting.run(), live.run()]
+        backlog = BacklogWatch(parts.bus, [packer], most_bytes=settings.limits.backlog_bytes)
+        jobs = [backlog.run(), forgetting.run(), live.run(), follow_commands(parts.bus, edge.command_news)]
         if settings.https.port:
             certificate = OwnCertificate(parts.system_database, parts.ports, public_hosts(settings))
             tls = await certificate.open(HTTP_ALPN)
@@ -67,6 +81,13 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
         await run_until_stopped(told, *jobs)
 
 
+def mount_dialects(edge: Edge, settings: Settings) -> ASGIApp:
+    """All that programs may speak."""
+    terms = leapcraft.Terms(settings.leapcraft.averages_shape, settings.leapcraft.things_path)
+    mounts = [Mount("/leapcraft", read_hosts(settings.leapcraft.hosts), leapcraft.create_app(edge, terms))]
+    return Mounts(native.create_app(edge), mounts)
+
+
 def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveHub) -> Edge:
     """What the routes of all dialects work with."""
     settings = parts.settings
@@ -75,10 +96,14 @@ def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveH
         parts.system_database,
         parts.ports,
         intake,
-        uplinks,
+        FairUplinks(
+            uplinks,
+            tenant_bytes=settings.mqtt.max_unacknowledged_bytes // _TENANT_SHARE,
+            bytes_per_s=settings.limits.ingest_bytes_per_second,
+        ),
         live,
         HttpMetrics(REGISTRY),
-        {"database": parts.system_database.ready, "bus": parts.bus.ready, "store": parts.ports.telemetry.ready},
+        {"database": parts.system_database.ready, "bus": uplinks.ready, "store": parts.ports.telemetry.ready},
         max_body_bytes=settings.http.max_body_bytes,
         expose_docs=settings.expose_api_docs,
         mqtt_host=settings.public_host,

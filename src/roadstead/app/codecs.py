@@ -1,8 +1,13 @@
-"""How the devices of each dialect spell their messages."""
+"""How the devices of each dialect spell their messages, how they answer, and how they are told things."""
 
 from collections.abc import Mapping
 
+from roadstead.core.downlinks import AnswerCodec, Speller
 from roadstead.core.ports import Codec
-from roadstead.dialects.native import NativeCodec
+from roadstead.dialects.native import NativeAnswers, NativeCodec, NativeSpeller
 
 CODECS: Mapping[str, Codec] = {"native": NativeCodec()}
+
+ANSWER_CODECS: Mapping[str, AnswerCodec] = {"native": NativeAnswers()}
+
+SPELLERS: Mapping[str, Speller] = {"native": NativeSpeller()}

@@ -71,7 +71,8 @@ def _host_of(address: str) -> str:
 def _native_rules(device: DeviceIdentity) -> TopicRules:
     topics = native.topics_of(device.organization_id, device.device_id)
     publish = {topic: (native.DIALECT, channel) for topic, channel in topics.published.items()}
-    return TopicRules(publish=publish, hear=topics.heard)
+    answers = {topic: (native.DIALECT, channel) for topic, channel in topics.answered.items()}
+    return TopicRules(publish=publish, answers=answers, hear=topics.heard)
 
 
 _RULES: dict[str, Callable[[DeviceIdentity], TopicRules]] = {native.DIALECT: _native_rules}

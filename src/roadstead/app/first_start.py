@@ -7,8 +7,10 @@ import secrets
 
 import msgspec
 
+from roadstead.adapters.chat import AppriseChat
 from roadstead.adapters.mail import make_mailer
-from roadstead.app.parts import open_vault, remote_store
+from roadstead.adapters.outgoing import GuardedClient
+from roadstead.app.parts import open_files, open_guard, open_vault, remote_store
 from roadstead.core import identity
 from roadstead.core.ports import Ports
 from roadstead.core.work import Entry
@@ -91,7 +93,10 @@ def make_ports(settings: Settings) -> Ports:
     """What operations have at hand outside a role; the telemetry store is only reached when it is asked."""
     return Ports(
         telemetry=remote_store(settings),
+        blobs=open_files(settings),
         vault=open_vault(settings),
         mailer=make_mailer(settings.mail.smtp_url, settings.mail.sender, settings.data_dir / "mail"),
+        outgoing=GuardedClient(open_guard(settings)),
+        chat=AppriseChat(open_guard(settings), settings.outgoing.services),
         public_url=settings.url,
     )

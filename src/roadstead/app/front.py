@@ -33,13 +33,15 @@ class Front:
         metrics: PlatformMetrics,
         readers: tuple[Network, ...],
         proxies: tuple[Network, ...],
+        unsafe: bool = False,
     ) -> None:
-        """`proxies`: whose word about the caller's address is believed."""
+        """`proxies`: whose word about the caller's address is believed. `unsafe`: durability is not insisted on."""
         self._app = app
         self._checks = checks
         self._metrics = metrics
         self._readers = readers
         self._proxies = proxies
+        self._unsafe = unsafe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection of any kind."""
@@ -53,7 +55,10 @@ class Front:
                 await _answer(send, 200, _JSON, b'{"status":"UP"}')
             case "/readyz":
                 found = await run_checks(self._checks)
-                shape = {"status": _spell(all(found.values())), "checks": {name: _spell(found[name]) for name in found}}
+                states = {name: _spell(found[name]) for name in found}
+                shape: dict[str, Any] = {"status": _spell(all(found.values())), "checks": states}
+                if self._unsafe:
+                    shape["unsafe"] = True
                 await _answer_json(send, 200 if all(found.values()) else 503, shape)
             case "/metrics":
                 await self._answer_metrics(scope, send)

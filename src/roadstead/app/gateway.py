@@ -9,16 +9,20 @@ import msgspec
 import prometheus_client
 import structlog
 
+from roadstead.app.codecs import SPELLERS
 from roadstead.app.doorkeeper import DatabaseDoorkeeper
 from roadstead.app.metrics import PackMetrics
 from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
 from roadstead.app.tls import OwnCertificate, public_hosts
-from roadstead.bus import FACTS, NEW, Bus, Packer, Reader, Subscription, ensure_streams, plan_streams
+from roadstead.bus import FACTS, NEW, BacklogWatch, Bus, Packer, Reader, Subscription, ensure_streams, plan_streams
+from roadstead.core.commands import CommandSource
+from roadstead.core.configuration import ConfigurationSource
 from roadstead.core.messages import (
     AnyFact,
     DeviceDeleted,
     DeviceStatusChanged,
+    DownlinkQueued,
     FactMessage,
     KeyRevoked,
     OrganizationChanged,
@@ -35,12 +39,15 @@ from roadstead.gateways.tls import MQTT_ALPN
 from roadstead.kernel import ids
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import TenantId
+from roadstead.workers.courier import Courier
 
 log = structlog.get_logger()
 
 LEASE_S = 2.0
 """How often a gateway says that it lives. One that has not said so for a while has left its sessions behind."""
 
+_ANSWERS_S = 0.002
+"""How long answers of devices are collected: somebody waits for them."""
 _ARRIVALS = "gateway.arrivals"
 _MOST_ARRIVALS = 100_000
 
@@ -90,13 +97,17 @@ class Colleagues:
         return await self._bus.on(_ARRIVALS, oust)
 
 
-class Withdrawals:
-    """Cuts the sessions of those who may no longer be connected, as soon as the core says so."""
+class FactReader:
+    """Hears what the core says, and acts on the sessions here.
 
-    def __init__(self, bus: Bus, database: Database, gateway: Gateway) -> None:
+    Cuts those of devices that may no longer be connected, and wakes the courier for those that something waits for.
+    """
+
+    def __init__(self, bus: Bus, database: Database, gateway: Gateway, courier: Courier) -> None:
         self._reader = Reader(bus, FACTS, start=NEW)
         self._database = database
         self._gateway = gateway
+        self._courier = courier
 
     async def open(self) -> None:
         """Listen from now on: before the first device is let in, so that no fact falls between."""
@@ -128,6 +139,10 @@ class Withdrawals:
                 self._gateway.kick(ids.to_bytes(device_id), "the device is inactive")
             case OrganizationChanged():
                 await self._check_organization(tenant)
+            case DownlinkQueued(kind, device_ids):
+                for device in map(ids.to_bytes, device_ids):
+                    if self._gateway.find(device) is not None:
+                        self._courier.wake(device, kind)
 
     async def _check_organization(self, tenant: TenantId) -> None:
         try:
@@ -186,7 +201,7 @@ async def run_gateway(
     """
     settings, host = parts.settings, parts.settings.mqtt.host
     async with AsyncExitStack() as exits:
-        await ensure_streams(parts.bus, plan_streams())
+        await ensure_streams(parts.bus, plan_streams(), replicas=settings.nats_replicas)
         packs = PackMetrics(registry)
         packer = Packer[Uplink](
             parts.bus,
@@ -196,18 +211,36 @@ async def run_gateway(
             max_unacknowledged_bytes=settings.mqtt.max_unacknowledged_bytes,
             report=packs.report,
         )
-        packs.watch(lambda: packer.unacknowledged_bytes)
-        await packer.start()
-        exits.push_async_callback(packer.close)
+        answers = Packer[Uplink](
+            parts.bus,
+            encode=msgspec.msgpack.Encoder().encode,
+            size_of=size_of_uplink,
+            subject="control",
+            interval_s=_ANSWERS_S,
+            max_unacknowledged_bytes=settings.mqtt.max_unacknowledged_bytes // 4,
+            report=packs.report,
+        )
+        packs.watch(lambda: packer.unacknowledged_bytes + answers.unacknowledged_bytes)
+        for way in (packer, answers):
+            await way.start()
+            exits.push_async_callback(way.close)
 
+        courier = Courier(parts.system_database, [CommandSource(), ConfigurationSource(parts.ports)], SPELLERS)
         metrics, colleagues = Metrics(registry), Colleagues(parts.bus)
         doorkeeper = DatabaseDoorkeeper(parts.system_database, parts.ports)
-        limits = Limits(packet_bytes=settings.mqtt.max_packet_bytes)
-        gateway = Gateway(doorkeeper, packer, metrics, limits, peers=colleagues)
+        limits = Limits(
+            packet_bytes=settings.mqtt.max_packet_bytes,
+            waiting_bytes=settings.mqtt.max_unacknowledged_bytes,
+            tenant_waiting_bytes=settings.mqtt.max_tenant_bytes,
+            tenant_bytes_per_s=settings.limits.ingest_bytes_per_second,
+        )
+        gateway = Gateway(
+            doorkeeper, packer, metrics, limits, answers=answers, peers=colleagues, on_hearing=courier.wake
+        )
 
         # All that may end a session listens before the first one begins.
-        withdrawals = Withdrawals(parts.bus, parts.system_database, gateway)
-        await withdrawals.open()
+        facts = FactReader(parts.bus, parts.system_database, gateway, courier)
+        await facts.open()
         hearing = await colleagues.hear(gateway)
         exits.push_async_callback(hearing.close)
         certificate = OwnCertificate(parts.system_database, parts.ports, public_hosts(settings))
@@ -224,4 +257,13 @@ async def run_gateway(
         )
         log.info("gateway listens", gateway=gateway.name, ports=gateway.ports)
         ready()
-        await run_until_stopped(told, withdrawals.follow(), colleagues.tell(), lease.keep(), certificate.keep(tls))
+        backlog = BacklogWatch(parts.bus, [packer], most_bytes=settings.limits.backlog_bytes)
+        await run_until_stopped(
+            told,
+            backlog.run(),
+            facts.follow(),
+            courier.run(gateway),
+            colleagues.tell(),
+            lease.keep(),
+            certificate.keep(tls),
+        )

@@ -6,14 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 from prometheus_client import REGISTRY
 
+from roadstead.adapters.blobs import open_blobs
+from roadstead.adapters.chat import AppriseChat
 from roadstead.adapters.clickhouse import Address, ClickHouseStore, HttpTransport
 from roadstead.adapters.mail import make_mailer
+from roadstead.adapters.outgoing import Guard, GuardedClient
 from roadstead.adapters.vault import vault_from_file, vault_from_text
 from roadstead.app.metrics import answer_metrics
 from roadstead.bus import Bus, connect
-from roadstead.core.ports import Ports, TelemetryStore, Vault
+from roadstead.core.ports import Blobs, Ports, TelemetryStore, Vault
 from roadstead.db import Database, Duty
-from roadstead.settings import Settings
+from roadstead.settings import Settings, SettingsError
+from roadstead.web.addresses import read_networks
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -40,11 +44,19 @@ async def open_parts(settings: Settings, *, name: str, telemetry: TelemetryStore
         exits.push_async_callback(answering.close)
         ports = Ports(
             telemetry=telemetry,
+            blobs=open_files(settings),
             vault=open_vault(settings),
             mailer=make_mailer(settings.mail.smtp_url, settings.mail.sender, settings.data_dir / "mail"),
+            outgoing=GuardedClient(open_guard(settings)),
+            chat=AppriseChat(open_guard(settings), settings.outgoing.services, threads=settings.outgoing.at_a_time),
             public_url=settings.url,
         )
         yield Parts(settings, tenant_database, system_database, bus, ports)
+
+
+def open_guard(settings: Settings) -> Guard:
+    """What requests to servers of others may reach."""
+    return Guard(read_networks(settings.outgoing.allow_networks), plain_http=settings.outgoing.plain_http)
 
 
 def open_vault(settings: Settings) -> Vault:
@@ -52,6 +64,14 @@ def open_vault(settings: Settings) -> Vault:
     if settings.master_key:
         return vault_from_text(settings.master_key)
     return vault_from_file(settings.data_dir / "master.key")
+
+
+def open_files(settings: Settings) -> Blobs:
+    """The blob store of the settings, or of the data directory."""
+    try:
+        return open_blobs(settings.blobs_url, settings.data_dir / "blobs")
+    except ValueError as error:
+        raise SettingsError([f"ROADSTEAD_BLOBS_URL: {error}"]) from None
 
 
 def remote_store(settings: Settings) -> ClickHouseStore:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import prometheus_client
+import structlog
 
 from roadstead.adapters.chdb import ChdbEngine, EngineTransport
 from roadstead.adapters.chdb.server import serve
@@ -19,6 +20,8 @@ from roadstead.settings import Settings
 from roadstead.workers.forgetting import Forgetting
 from roadstead.workers.metrics import StoreMetrics
 from roadstead.workers.store import StoreWorker
+
+log = structlog.get_logger()
 
 _USER = "roadstead"
 
@@ -50,12 +53,20 @@ async def own_store(settings: Settings, listen: tuple[int, str] | None) -> Async
         await engine.close()
 
 
+class NotDurable(Exception):
+    """The store can lose what it has acknowledged, and the settings do not say that this is wanted."""
+
+
 async def run_store(
     settings: Settings, listen: tuple[int, str] | None, told: asyncio.Event, ready: Callable[[], None]
 ) -> None:
-    """Until told to stop. `ready` is called when the store answers; devices' messages wait in the log until then."""
+    """Until told to stop. `ready` is called when the store answers; devices' messages wait in the log until then.
+
+    Raises `NotDurable`.
+    """
     async with own_store(settings, listen) as store, open_parts(settings, name="store", telemetry=store) as parts:
-        await ensure_streams(parts.bus, plan_streams())
+        await _check_durability(store, settings)
+        await ensure_streams(parts.bus, plan_streams(), replicas=settings.nats_replicas)
         catalog = telemetry.DeviceCatalog(parts.system_database)
         forgetting = Forgetting(parts.bus, catalog)
         await forgetting.open()
@@ -68,3 +79,13 @@ async def run_store(
         )
         ready()
         await run_until_stopped(told, worker.run(), forgetting.run())
+
+
+async def _check_durability(store: ClickHouseStore, settings: Settings) -> None:
+    tables = await store.weak_tables()
+    if not tables:
+        return
+    text = f"not synced at every insert: {', '.join(tables)}; see 'roadstead doctor', or start with --unsafe"
+    if not settings.unsafe:
+        raise NotDurable(text)
+    log.warning("acknowledged data may be lost", what="store", found=text)

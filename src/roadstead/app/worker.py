@@ -1,38 +1,80 @@
 """The worker role: everything that runs by itself beside the data path."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 import prometheus_client
 
+from roadstead.app.codecs import ANSWER_CODECS
 from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
 from roadstead.bus import Publisher, ensure_streams, plan_streams
+from roadstead.core import commands, configuration
+from roadstead.core.downlinks import Answer, CommandAnswer, ConfigurationReport
+from roadstead.workers.commands import CommandTimers
+from roadstead.workers.configuration import ConfigurationFacts, ConfigurationWorker
 from roadstead.workers.connections import GatewayWatch
+from roadstead.workers.control import ControlWorker, Handler
+from roadstead.workers.deliveries import DeliverySender
+from roadstead.workers.exports import ExportWorker
 from roadstead.workers.housekeeping import Housekeeping
 from roadstead.workers.lag import LagMetrics, LagWatch
-from roadstead.workers.metrics import StateMetrics
+from roadstead.workers.metrics import DeliveryMetrics, RuleMetrics, StateMetrics
 from roadstead.workers.outbox import OutboxRelay
 from roadstead.workers.purge import run_purge
+from roadstead.workers.rollouts import RolloutDriver
+from roadstead.workers.rules import RuleWorker
 from roadstead.workers.signing_keys import run_key_rotation
 from roadstead.workers.state import StateProjection
+from roadstead.workers.turns import Turn
+
+ANSWER_HANDLERS: Mapping[type[Answer], Handler] = {
+    CommandAnswer: commands.take_answers,
+    ConfigurationReport: configuration.take_reports,
+}
+"""Who applies what devices answer."""
 
 
 async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) -> None:
     """Until told to stop. Whatever is cut off is taken up again at the next start."""
     async with AsyncExitStack() as exits:
-        await ensure_streams(parts.bus, plan_streams())
+        await ensure_streams(parts.bus, plan_streams(), replicas=parts.settings.nats_replicas)
         publisher = Publisher(parts.bus)
         await publisher.start()
         exits.push_async_callback(publisher.close)
+        news = asyncio.Event()
         ready()
         await run_until_stopped(
             told,
             OutboxRelay(parts.system_database, parts.settings.database_url, publisher).run(),
-            Housekeeping(parts.system_database, parts.ports.telemetry).run(),
+            Housekeeping(parts.system_database, parts.ports.telemetry, parts.ports.blobs).run(),
+            ExportWorker(parts.system_database, parts.ports, parts.settings.data_dir / "scratch").run(),
             StateProjection(parts.bus, parts.system_database, metrics=StateMetrics(prometheus_client.REGISTRY)).run(),
             GatewayWatch(parts.system_database).run(),
+            CommandTimers(parts.system_database).run(),
+            ConfigurationFacts(
+                parts.bus, parts.system_database, Turn(parts.settings.database_url, "configuration"), news
+            ).run(),
+            ConfigurationWorker(parts.system_database, parts.ports, news).run(),
+            ControlWorker(
+                parts.bus,
+                parts.system_database,
+                Turn(parts.settings.database_url, "control"),
+                ANSWER_CODECS,
+                ANSWER_HANDLERS,
+            ).run(),
+            DeliverySender(
+                parts.system_database,
+                parts.settings.database_url,
+                parts.ports,
+                at_a_time=parts.settings.outgoing.at_a_time,
+                metrics=DeliveryMetrics(prometheus_client.REGISTRY),
+            ).run(),
+            RuleWorker(
+                parts.bus, parts.system_database, parts.ports, metrics=RuleMetrics(prometheus_client.REGISTRY)
+            ).run(),
+            RolloutDriver(parts.system_database, parts.ports, parts.bus).run(),
             LagWatch(parts.bus, parts.system_database, metrics=LagMetrics(prometheus_client.REGISTRY)).run(),
             run_purge(parts.system_database, parts.bus, parts.ports.telemetry),
             run_key_rotation(parts.system_database, parts.ports),

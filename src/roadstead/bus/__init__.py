@@ -1,12 +1,14 @@
 """NATS JetStream: the log of device messages, live fan-out, nudges. It carries bytes, whatever they mean."""
 
+from roadstead.bus.backlog import BacklogWatch
 from roadstead.bus.connection import Bus, Subscription, connect
 from roadstead.bus.consumer import Batch, Consumer
-from roadstead.bus.packer import Packer, Waiter
+from roadstead.bus.packer import Account, Packer, Waiter
 from roadstead.bus.publisher import Publisher
 from roadstead.bus.reader import NEW, OLDEST, Pack, Reader, Start
 from roadstead.bus.streams import (
     ACCEPTED,
+    CONTROL,
     FACTS,
     UPLINK,
     StreamPlan,
@@ -23,10 +25,13 @@ from roadstead.bus.streams import (
 
 __all__ = [
     "ACCEPTED",
+    "CONTROL",
     "FACTS",
     "NEW",
     "OLDEST",
     "UPLINK",
+    "Account",
+    "BacklogWatch",
     "Batch",
     "Bus",
     "Consumer",

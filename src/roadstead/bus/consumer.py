@@ -50,9 +50,12 @@ class Consumer:
         self._truncated = 0
         self._late = False
 
-    async def batches(self, *, most: int, most_bytes: int, wait_s: float) -> AsyncIterator[Batch]:
+    async def batches(
+        self, *, most: int, most_bytes: int, wait_s: float, busy_bytes: int = 1 << 20, busy_wait_s: float = 0
+    ) -> AsyncIterator[Batch]:
         """Batches of packs in order, for ever: as soon as there are `most` packs or `most_bytes` bytes in one, or
-        `wait_s` after its first pack came. The next may be taken before the one before is acknowledged.
+        `wait_s` after its first pack came; `busy_wait_s` when there are `busy_bytes` by then, since what comes so fast
+        is cheaper in larger batches. The next may be taken before the one before is acknowledged.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -64,9 +67,9 @@ class Consumer:
                 # Truncation is ours alone, so this is another stream than the one we knew.
                 log.error("log was replaced or truncated by others", stream=self._stream, sequence=first.sequence)
                 self._acknowledged = self._truncated = 0
-            packs, size, until = [first], len(first.payload), loop.time() + wait_s
+            packs, size, began_at = [first], len(first.payload), loop.time()
             while len(packs) < most and size < most_bytes:
-                left_s = until - loop.time()
+                left_s = began_at + (wait_s if size < busy_bytes else max(wait_s, busy_wait_s)) - loop.time()
                 pack = await self._reader.next(left_s) if left_s > 0 else None
                 if pack is None:
                     break

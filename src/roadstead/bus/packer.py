@@ -25,6 +25,10 @@ _ENVELOPE_BYTES = 512
 """Room for subject, headers and the array around the items."""
 _ROOM = 0.75
 """`full` ends when this share of the bound is left."""
+_STUCK_S = 3.0
+"""A log that has not answered for so long is not given more by those who would wait for it."""
+_FRESH_S = 1.0
+_READY_WITHIN_S = 2.0
 
 
 class Waiter(Protocol):
@@ -37,15 +41,24 @@ class Waiter(Protocol):
         """These items may not be on the log: whoever sent them should send them again."""
 
 
+class Account(Protocol):
+    """Somebody who counts how much of theirs is on its way."""
+
+    def settled(self, size: int) -> None:
+        """So many bytes are on its way no longer, whatever became of them."""
+
+
 class _Bin(Generic[T]):
     """Items that will leave together."""
 
-    __slots__ = ("items", "size", "waiting")
+    __slots__ = ("accounts", "is_settled", "items", "size", "waiting")
 
     def __init__(self) -> None:
         self.items: list[T] = []
         self.waiting: dict[Waiter, list[int]] = {}
+        self.accounts: dict[Account, int] = {}
         self.size = 0
+        self.is_settled = False
 
 
 class Packer(Generic[T]):
@@ -88,11 +101,19 @@ class Packer(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._hoping: list[Callable[[], None]] = []
+        self._slowed: list[Callable[[], None]] = []
         self._closed = False
+        self._newest: _Bin[T] | None = None
+        """What was sent last."""
+        self._stored_at = float("-inf")
+        """Loop time at which the log last said that it has taken something."""
+        self._trying: asyncio.Task[None] | None = None
         self.unacknowledged_bytes = 0
         """What is collected or in flight, by `size_of`."""
         self.full = False
         """The bound is reached: stop reading from whoever sends. What has been read already can still be added."""
+        self.behind = False
+        """Too much waits on the log: whoever has sent something waits before they send more."""
 
     async def start(self) -> None:
         """Once, before anything is added."""
@@ -124,13 +145,26 @@ class Packer(Generic[T]):
         if self._timer is None:
             self._timer = self._loop.call_later(self._interval_s, self._flush)
 
+    def charge(self, account: Account, size: int) -> None:
+        """Tell `account` when what was added last has been answered; `size` is the caller's own count of bytes."""
+        bin_ = next((one for one in self._bins if one.items), self._newest)
+        if bin_ is None or bin_.is_settled:
+            self._loop.call_soon(account.settled, size)
+        else:
+            bin_.accounts[account] = bin_.accounts.get(account, 0) + size
+
     async def put(self, *items: T) -> None:
         """Take items and wait until all are on the log.
 
-        `Unavailable` when some may not be there, or when the packer is full; `TooLarge` for an item that never fits.
+        `Unavailable` when some may not be there, when the packer is full or behind, or at once when the log has not
+        answered to others for seconds; `TooLarge` for an item that never fits.
         """
         if self.full or self._closed:
             raise Unavailable("The log cannot keep up at the moment")
+        if self.behind:
+            raise Unavailable("More comes in than can be stored at the moment")
+        if self._publisher.waiting_s > _STUCK_S:
+            raise Unavailable("The log does not answer at the moment")
         limit = self._bus.max_payload - _ENVELOPE_BYTES
         if any(self._size_of(item) > limit for item in items):
             raise TooLarge(f"A message may have {limit} bytes")
@@ -141,11 +175,45 @@ class Packer(Generic[T]):
             self.add(item, waiter, 1)
         await waiter.future
 
+    async def ready(self) -> None:
+        """Raises `Unavailable` unless the log has just taken a pack, or takes an empty one within two seconds.
+
+        Nothing less tells: a log whose disk was full answers every question and refuses every pack.
+        """
+        if self._loop.time() - self._stored_at < _FRESH_S:
+            return
+        if self._trying is None or self._trying.done():
+            self._trying = self._loop.create_task(self._try(), name="packer tries the log")
+            self._trying.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever asked is told
+        try:
+            async with asyncio.timeout(_READY_WITHIN_S):
+                await asyncio.shield(self._trying)
+        except TimeoutError as error:
+            raise Unavailable("The log takes nothing at the moment") from error
+
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call once, as soon as the packer is not full any more."""
         if self.full:
             self._hoping.append(callback)
         else:
+            self._loop.call_soon(callback)
+
+    def when_caught_up(self, callback: Callable[[], None]) -> None:
+        """Call once, as soon as the packer is not behind any more."""
+        if self.behind:
+            self._slowed.append(callback)
+        else:
+            self._loop.call_soon(callback)
+
+    def slow_down(self) -> None:
+        """See `behind`."""
+        self.behind = True
+
+    def go_on(self) -> None:
+        """The log has room again."""
+        self.behind = False
+        slowed, self._slowed = self._slowed, []
+        for callback in slowed:
             self._loop.call_soon(callback)
 
     async def close(self, timeout_s: float = 5.0) -> None:
@@ -156,6 +224,14 @@ class Packer(Generic[T]):
         for shard in range(len(self._bins)):
             self._send(shard)
         await self._publisher.close(timeout_s)
+        if self._trying is not None:
+            await asyncio.gather(self._trying, return_exceptions=True)
+
+    async def _try(self) -> None:
+        self._packs += 1
+        message_id = f"{self._name}-{self._packs}"
+        await self._publisher.put(self._subjects[0], self._encode([]), message_id=message_id)
+        self._stored_at = self._loop.time()
 
     # --- packs -------------------------------------------------------------------------------------------------------
 
@@ -172,6 +248,7 @@ class Packer(Generic[T]):
         if not full.items:
             return full
         empty = self._bins[shard] = _Bin()
+        self._newest = full
         self._packs += 1
         started = time.perf_counter()
         try:
@@ -191,6 +268,8 @@ class Packer(Generic[T]):
     def _settle(self, bin_: _Bin[T], started: float, sequence: int | None) -> None:
         if self._report is not None:
             self._report(len(bin_.items), bin_.size, time.perf_counter() - started, sequence is not None)
+        if sequence is not None:
+            self._stored_at = self._loop.time()
         for waiter, tokens in bin_.waiting.items():
             try:
                 if sequence is None:
@@ -199,6 +278,9 @@ class Packer(Generic[T]):
                     waiter.stored(tokens)
             except Exception:
                 log.exception("waiter failed")
+        bin_.is_settled = True
+        for account, size in bin_.accounts.items():
+            account.settled(size)
         self.unacknowledged_bytes -= bin_.size
         if self.full and self.unacknowledged_bytes <= self._bound * _ROOM:
             self.full = False

@@ -87,6 +87,12 @@ class Publisher:
         """How many messages are neither stored nor given up."""
         return len(self._flight)
 
+    @property
+    def waiting_s(self) -> float:
+        """For how long the oldest message in flight has not been answered; 0 when there is none."""
+        oldest = next(iter(self._flight.values()), None)
+        return 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest.born_at
+
     def publish(self, subject: str, payload: bytes, *, message_id: str, done: Done) -> None:
         """Send, and call `done` exactly once. Never waits; the caller bounds how much is in flight."""
         loop = asyncio.get_running_loop()

@@ -13,6 +13,8 @@ from roadstead.kernel.time import EPOCH
 
 UPLINK = "UPLINK"
 """What devices said, until the store has it. When it is full it refuses; it never drops."""
+CONTROL = "CONTROL"
+"""What devices answered to what the platform has sent, until a worker has applied it. When it is full it refuses."""
 ACCEPTED = "ACCEPTED"
 """What was checked and stored, for projections and live streams. The oldest goes first."""
 FACTS = "FACTS"
@@ -56,11 +58,16 @@ class StreamState(msgspec.Struct, frozen=True):
 
 
 def plan_streams(
-    *, uplink_bytes: int = 8 * _GIB, accepted_bytes: int = 8 * _GIB, facts_bytes: int = _GIB
+    *,
+    uplink_bytes: int = 8 * _GIB,
+    control_bytes: int = _GIB,
+    accepted_bytes: int = 8 * _GIB,
+    facts_bytes: int = _GIB,
 ) -> list[StreamPlan]:
-    """The platform's three streams, each bounded by so many bytes on disk."""
+    """The platform's streams, each bounded by so many bytes on disk."""
     return [
         StreamPlan(name=UPLINK, subjects=["uplink.*"], max_bytes=uplink_bytes, refuse_when_full=True),
+        StreamPlan(name=CONTROL, subjects=["control.*"], max_bytes=control_bytes, refuse_when_full=True),
         StreamPlan(name=ACCEPTED, subjects=["accepted.*"], max_bytes=accepted_bytes, max_age_s=2 * _DAY_S),
         StreamPlan(name=FACTS, subjects=["facts.>"], max_bytes=facts_bytes, max_age_s=7 * _DAY_S),
     ]

@@ -10,15 +10,25 @@ import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import msgspec
 from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
 from roadstead.cli.output import AsJson, say, show_json, show_table
-from roadstead.settings import Setting, Settings, all_settings, read_settings
+from roadstead.settings import Setting, Settings, SettingsError, all_settings, read_settings
+
+Unsafe = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        show_default=False,
+        help="Start also on servers that can lose what they have acknowledged. For experiments.",
+    ),
+]
 
 
-def up() -> None:
+def up(*, unsafe: Unsafe = False) -> None:
     """Start everything on this machine and keep it running until Ctrl-C.
 
     Everything is kept in ROADSTEAD_DATA_DIR. With ROADSTEAD_DATABASE_URL, ROADSTEAD_NATS_URL or
@@ -27,6 +37,7 @@ def up() -> None:
     import structlog
 
     from roadstead import app as composition
+    from roadstead.app.logs import forgiving
     from roadstead.supervisor import banner
     from roadstead.supervisor.datadir import DataDir
     from roadstead.supervisor.platform import Owner
@@ -36,12 +47,14 @@ def up() -> None:
         owner = await composition.prepare(settings)
         return Owner(owner.email, DataDir(settings.data_dir).credentials, owner.is_new)
 
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
-    asyncio.run(supervise(read_settings(), prepare, announce=banner.show))
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(forgiving(sys.stderr)))
+    asyncio.run(supervise(_read_settings(unsafe=unsafe), prepare, announce=banner.show))
 
 
 def run(
     role: Annotated[Literal["api", "gateway", "store", "worker"], Parameter(help="What this process does.")],
+    *,
+    unsafe: Unsafe = False,
 ) -> None:
     """Run one role in the foreground.
 
@@ -52,11 +65,15 @@ def run(
 
     from roadstead import app as composition
     from roadstead.supervisor import notify
+    from roadstead.supervisor.durability import await_durability
     from roadstead.supervisor.wiring import read_wiring
 
+    settings = _read_settings(unsafe=unsafe)
     wiring = read_wiring(os.environ)
     store = (wiring.store.port, wiring.store.password) if wiring.store else None
-    uvloop.run(composition.run_role(role, read_settings(), store=store, ready=notify.ready))
+    if wiring.notify_fd is None:  # else the supervisor has seen to it
+        asyncio.run(await_durability(settings))
+    uvloop.run(composition.run_role(role, settings, store=store, ready=notify.ready))
 
 
 def migrate() -> None:
@@ -111,10 +128,14 @@ def doctor(*, as_json: AsJson = False) -> None:
 
     Says what to do about what is not right. Exit code 1: something must be mended.
     """
-    from roadstead.supervisor.doctor import Verdict, examine
+    from roadstead.supervisor.doctor import examine, examine_refused
+    from roadstead.supervisor.findings import Verdict
 
     colours = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
-    findings = asyncio.run(examine(read_settings()))
+    try:
+        findings = asyncio.run(examine(read_settings()))
+    except SettingsError as error:
+        findings = examine_refused(error.problems)
     if as_json:
         show_json([{"name": f.name, "verdict": f.verdict, "detail": f.detail, "advice": f.advice} for f in findings])
     else:
@@ -126,6 +147,11 @@ def doctor(*, as_json: AsJson = False) -> None:
         show_table(table, folds=True)
     if any(finding.verdict is Verdict.FAIL for finding in findings):
         sys.exit(1)
+
+
+def _read_settings(*, unsafe: bool) -> Settings:
+    settings = read_settings()
+    return msgspec.structs.replace(settings, unsafe=settings.unsafe or unsafe)
 
 
 def _toml(settings: Settings) -> Iterator[str]:

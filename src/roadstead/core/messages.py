@@ -1,10 +1,14 @@
 """What travels on the log: uplinks from devices, what became of them, and facts of the core."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import repeat
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 
-from roadstead.kernel.ids import DeviceId, KeyId, TenantId
+from roadstead.kernel.ids import DeviceId, ExportId, GroupId, KeyId, SensorId, TenantId
 
 SESSION = "session"
 """The dialect of what the doors themselves say."""
@@ -91,19 +95,152 @@ class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """JSON object that came with it, or nothing."""
 
 
+class Paths:
+    """The paths of the values of a message, in order. Of those that are alike there is one object (`paths_of`)."""
+
+    __slots__ = ("__weakref__", "names")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+
+_known_paths: WeakValueDictionary[tuple[str, ...], Paths] = WeakValueDictionary()
+
+
+def paths_of(names: tuple[str, ...]) -> Paths:
+    """The one object for these paths, as long as somebody holds it."""
+    paths = _known_paths.get(names)
+    if paths is None:
+        paths = _known_paths[names] = Paths(names)
+    return paths
+
+
 class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One uplink that was checked and stored. Goes to the ACCEPTED stream, packed."""
+    """One uplink that was checked and stored. Goes to the ACCEPTED stream, packed (`encode_accepted`).
+
+    Its readings lie in columns: most messages have the same paths as others, and one time for all values.
+    """
 
     tenant: TenantId
     device: bytes
     dialect: str
     channel: str
     received: int
-    readings: list[Reading]
+    paths: Paths
+    at: int | list[int]
+    """When all were measured, in ms since 1970, or when each was."""
+    values: tuple[Value, ...]
+    metas: list[str] | None = None
+    """What came with each, see `Reading.meta`; None: with none of them."""
     payload: bytes = b""
     """Untouched, for channels that carry no readings: session notices, command answers, reported configuration."""
     replayed: bool = False
     """Taken out of quarantine: stored and shown, but no reason to raise an alert."""
+
+    @classmethod
+    def of(
+        cls,
+        tenant: TenantId,
+        device: bytes,
+        dialect: str,
+        channel: str,
+        received: int,
+        readings: Sequence[Reading] = (),
+        *,
+        payload: bytes = b"",
+        replayed: bool = False,
+    ) -> "Accepted":
+        """From readings, one by one."""
+        paths = paths_of(tuple([reading.path for reading in readings]))
+        times = [reading.at for reading in readings]
+        at = times if len(set(times)) > 1 else times[0] if times else 0
+        metas = [reading.meta for reading in readings]
+        values = tuple([reading.value for reading in readings])
+        return cls(
+            tenant, device, dialect, channel, received, paths, at, values, metas if any(metas) else None,
+            payload, replayed,
+        )  # fmt: skip
+
+    @property
+    def readings(self) -> list[Reading]:
+        """One by one."""
+        return _spread(self.paths, self.at, self.values, self.metas)
+
+
+class Logged(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An `Accepted` as it is read from the log: its values are decoded when somebody asks for them.
+
+    It holds on to the whole pack it came in.
+    """
+
+    tenant: TenantId
+    device: bytes
+    dialect: str
+    channel: str
+    received: int
+    paths: Paths
+    at: int | list[int]
+    raw_values: msgspec.Raw
+    raw_metas: msgspec.Raw
+    payload: bytes
+    replayed: bool
+
+    @property
+    def readings(self) -> list[Reading]:
+        """One by one."""
+        return _spread(self.paths, self.at, _values(self.raw_values), _metas(self.raw_metas))
+
+
+def encode_accepted(messages: Sequence[Accepted]) -> bytes:
+    """A pack for the ACCEPTED stream: all paths that occur, each once, and the messages, which name them by number."""
+    names: list[tuple[str, ...]] = []
+    numbers: dict[Paths, int] = {}
+
+    def number_of(paths: Paths) -> int:
+        number = numbers.get(paths)
+        if number is None:
+            number = numbers[paths] = len(names)
+            names.append(paths.names)
+        return number
+
+    body = msgspec.msgpack.Encoder(enc_hook=number_of).encode(messages)
+    return msgspec.msgpack.encode((names, msgspec.Raw(body)))
+
+
+def decode_accepted(payload: bytes) -> list[Logged]:
+    """The messages of a pack. Raises `msgspec.DecodeError`."""
+    names, body = _pack(payload)
+    known = [paths_of(one) for one in names]
+
+    def find(_: type, number: int) -> Paths:
+        if not 0 <= number < len(known):
+            raise ValueError("paths are missing")
+        return known[number]
+
+    return msgspec.msgpack.Decoder(list[Logged], dec_hook=find).decode(body)
+
+
+def _spread(paths: Paths, at: int | list[int], values: Sequence[Value], metas: list[str] | None) -> list[Reading]:
+    times = repeat(at) if isinstance(at, int) else at
+    return list(map(Reading, paths.names, times, values, repeat("") if metas is None else metas))
+
+
+_pack = msgspec.msgpack.Decoder(tuple[list[tuple[str, ...]], msgspec.Raw]).decode
+_values = msgspec.msgpack.Decoder(tuple[Value, ...]).decode
+_metas = msgspec.msgpack.Decoder(list[str] | None).decode
+
+
+class Severity(StrEnum):
+    """How bad an event or alert is."""
+
+    INFO = "INFO"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+    @property
+    def rank(self) -> int:
+        """Grows with how bad it is."""
+        return list(Severity).index(self)
 
 
 # --- facts: what the core tells the rooms above, in the past tense ---------------------------------------------------
@@ -165,8 +302,99 @@ class SensorsChanged(Fact, frozen=True):
     device_id: DeviceId
 
 
+class GroupChanged(Fact, frozen=True):
+    """A group of devices means others than before."""
+
+    group_id: GroupId
+
+
+class SitesChanged(Fact, frozen=True):
+    """Sites have another place in the tree, or their devices another site: groups that name sites may mean others."""
+
+
+class BindingChanged(Fact, frozen=True):
+    """A configuration was bound, bound otherwise, or unbound."""
+
+    binding_id: UUID
+
+
+class DesiredStateChanged(Fact, frozen=True):
+    """A device shall have another configuration than before."""
+
+    device_id: DeviceId
+
+
+class ConfigurationReported(Fact, frozen=True):
+    """A device has said something new about its configuration."""
+
+    device_id: DeviceId
+
+
+class DownlinkQueued(Fact, frozen=True):
+    """Something new waits for these devices: whoever has their sessions fetches it."""
+
+    kind: str
+    """Of downlinks, see `ports.Downlink`."""
+    device_ids: list[DeviceId]
+
+
+class CommandChanged(Fact, frozen=True):
+    """A command has another status than before."""
+
+    device_id: DeviceId
+    command_id: UUID
+    status: str
+
+
+class EventRaised(Fact, frozen=True):
+    """An event was written down, or its life cycle went on."""
+
+    event_id: UUID
+    device_id: DeviceId | None
+
+
+class AlertRuleChanged(Fact, frozen=True):
+    """An alert rule was made, changed, switched or deleted."""
+
+    rule_id: UUID
+
+
+class AlertChanged(Fact, frozen=True):
+    """An alert was raised, or has another status than before."""
+
+    alert_id: UUID
+    device_id: DeviceId
+    status: str
+    rule_id: UUID
+    sensor_id: SensorId
+    resolution: str | None = None
+    """Why it is over, when it is."""
+
+
+class DeviceFirmwareChanged(Fact, frozen=True):
+    """A device says that it runs another firmware than before."""
+
+    device_id: DeviceId
+    firmware_version: str
+
+
+class RolloutChanged(Fact, frozen=True):
+    """A rollout, or one of its devices, is further than before."""
+
+    rollout_id: UUID
+    status: str
+
+
+class ExportChanged(Fact, frozen=True):
+    """An export has another status."""
+
+    export_id: ExportId
+    status: str
+
+
 AnyFact = (
-    DeviceCreated
+    ExportChanged
+    | DeviceCreated
     | DeviceChanged
     | DeviceDeleted
     | DeviceStatusChanged
@@ -174,6 +402,18 @@ AnyFact = (
     | KeyRevoked
     | OrganizationChanged
     | SensorsChanged
+    | GroupChanged
+    | SitesChanged
+    | BindingChanged
+    | DesiredStateChanged
+    | ConfigurationReported
+    | DownlinkQueued
+    | CommandChanged
+    | EventRaised
+    | AlertRuleChanged
+    | AlertChanged
+    | DeviceFirmwareChanged
+    | RolloutChanged
 )
 
 

@@ -1,13 +1,15 @@
 """The four places where the platform can be plugged into something else, and the bundle an operation is handed."""
 
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
+from uuid import UUID
 
 import msgspec
 
-from roadstead.core.messages import Reading, Uplink
+from roadstead.core.messages import Accepted, Reading, Severity, Uplink, ValueType
 from roadstead.kernel.errors import FieldProblem
 from roadstead.kernel.ids import ComponentId, DeviceId, TenantId
 from roadstead.kernel.time import Duration
@@ -43,6 +45,15 @@ class StoredPoint(msgspec.Struct, frozen=True, gc=False):
     text: str
     meta: str
     received: int
+
+
+class RowColumn(msgspec.Struct, frozen=True):
+    """One path of a device as a column of rows."""
+
+    path: str
+    name: str
+    """What metadata calls it."""
+    value_type: ValueType
 
 
 class PointPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -103,7 +114,10 @@ class PointColumns(Protocol):
     count: int
 
     def add(self, tenant: TenantId, device: bytes, received: int, readings: Sequence[Reading]) -> None:
-        """Append the readings of one message."""
+        """Append readings of a device."""
+
+    def add_message(self, message: Accepted) -> None:
+        """Append the readings of a message."""
 
 
 class TelemetryStore(Protocol):
@@ -139,6 +153,17 @@ class TelemetryStore(Protocol):
         after: PointPosition | None = None,
     ) -> list[StoredPoint]:
         """Points of all paths of a device that begin with `prefix`; those with `$` only when the prefix has it."""
+
+    def rows(
+        self, tenant: TenantId, devices: Sequence[DeviceId], columns: Sequence[RowColumn], span: Span
+    ) -> AsyncIterator[bytes]:
+        """What these paths of these devices hold, as rows: one for each device and instant with a point.
+
+        In pieces of some MB, each an Arrow IPC stream of `digits` (24 hex digits, the device), `at` (ms, UTC), one
+        column for each of `columns` in its type, named by its position (`0`, `1`, ...), null where there is no point,
+        and `metadata`: that of the row's points as a JSON object by `RowColumn.name`, null without any. The rows of a
+        device follow each other in order of time. However many there are, memory holds one piece.
+        """
 
     async def latest(self, tenant: TenantId, series: Sequence[Series]) -> list[StoredPoint]:
         """The newest point of each series that has one."""
@@ -200,6 +225,8 @@ class RefusalReason(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     BAD_TIMESTAMP = "BAD_TIMESTAMP"
     FORBIDDEN_TOPIC = "FORBIDDEN_TOPIC"
+    UNKNOWN_COMMAND = "UNKNOWN_COMMAND"
+    LATE_ANSWER = "LATE_ANSWER"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -239,8 +266,18 @@ class Decoded(msgspec.Struct, frozen=True):
     refused: list[Refusal] = []
 
 
+Glance: TypeAlias = tuple[tuple[str, ...], int | list[int], tuple[Any, ...]]
+"""What a device calls its values, when all of them were measured (or when each was), and the values."""
+
+
 class Codec(Protocol):
     """How one dialect's devices spell their messages. Pure: no database, no clock but the message's own."""
+
+    def glance(self, uplink: Uplink) -> Glance | None:
+        """What `decode` would report, for a message of values without metadata of which nothing is refused.
+
+        Nearly all messages are like that, and this is the quick way. None: ask `decode`.
+        """
 
     def decode(self, uplink: Uplink) -> Decoded:
         """Never raises for what a device sent: what cannot be read is refused with a reason."""
@@ -253,34 +290,125 @@ class Mail(msgspec.Struct, frozen=True):
     """A plain text mail."""
 
     to: str
+    """One address, or several by comma."""
     subject: str
     text: str
+    id: UUID | None = None
+    """Names the mail, so that who gets it twice can tell."""
 
 
 class Mailer(Protocol):
     """Gets mail out: through SMTP, or as files into a folder."""
 
-    async def send(self, mail: Mail) -> None:
-        """Raises `Unavailable` when it could not be handed over; sending again may repeat it."""
+    async def send(self, mail: Mail) -> Sequence[str]:
+        """Raises `Unavailable` when nobody's copy could be handed over; sending again may repeat it.
+
+        Says for whom it was not taken, when others have got it, each with the reason.
+        """
+
+
+class Post(msgspec.Struct, frozen=True):
+    """Something to be sent to a server of somebody else."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What it answered."""
+
+    status: int
+    beginning: str
+    """Of its body, as text."""
+
+
+class Outgoing(Protocol):
+    """Requests to servers of others. All of them pass one guard."""
+
+    def check_url(self, url: str) -> str | None:
+        """What is wrong with a URL, as far as it shows without asking anybody; None: nothing."""
+
+    async def post(self, post: Post) -> Reply:
+        """Send it once. Raises `Forbidden` when the guard does not let it pass, `Unavailable` without an answer."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A message to people."""
+
+    title: str
+    text: str
+    severity: Severity
+    good: bool
+    """It says that something is over."""
+
+
+class Chat(Protocol):
+    """Chat and SMS services, each by a URL that contains its tokens."""
+
+    def find_service(self, url: str) -> str:
+        """The name of the service that a URL is for. Raises `ValueError` that says what is wrong with the URL, and
+        repeats nothing of it."""
+
+    async def send(self, url: str, notice: Notice) -> None:
+        """Raises `Forbidden` when the guard does not let it pass, `Unavailable` when the service did not take it."""
 
 
 # --- blobs -----------------------------------------------------------------------------------------------------------
 
 
+class BlobInfo(msgspec.Struct, frozen=True):
+    """What is known of a file without reading it."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    """Changes with the content; without quotes."""
+    modified_at: datetime
+
+
 class Blobs(Protocol):
-    """Files by key."""
+    """Files by key: a folder, or a bucket of S3, Google or Azure.
 
-    async def put(self, key: str, content: bytes) -> None:
-        """Store, replacing what was there."""
+    A key is `<organization>/<area>/<name>`: letters, digits, `.`, `_` and `-` between slashes, as
+    `check_blob_key` says. Raises `Unavailable` when the store cannot be reached, or is full.
+    """
 
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        """The content in pieces; `NotFound` when there is none."""
+    async def put(self, key: str, content: bytes | AsyncIterable[bytes]) -> BlobInfo:
+        """Store, whole or not at all, replacing what was there; durable when it returns.
+
+        Pieces are taken as fast as they can be written. What `content` raises ends the matter: nothing is stored.
+        """
+
+    async def head(self, key: str) -> BlobInfo:
+        """What is known of it. Raises `NotFound` when there is none."""
+
+    def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The content in pieces of a few MB, from byte `start` to before `end`.
+
+        Raises `NotFound`, at the first piece, when there is none; and at a later one when it was deleted meanwhile.
+        """
 
     async def delete(self, key: str) -> None:
         """Forget it; nothing happens when there is none."""
 
+    def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        """All whose key begins with the prefix, which is empty or ends in a slash; in no particular order."""
 
-Purpose = Literal["totp", "signing-key", "ca-key", "answer"]
+    async def ready(self) -> None:
+        """Raises `Unavailable` when the store cannot be reached."""
+
+
+_BLOB_KEY = re.compile(r"(?!\.)[\w.-]+(?:/(?!\.)[\w.-]+)+", re.ASCII)
+
+
+def check_blob_key(key: str) -> None:
+    """Raises ValueError when it cannot be the key of a file: whoever makes keys from input checks that input."""
+    if len(key) > 500 or not _BLOB_KEY.fullmatch(key):
+        raise ValueError(f"{key!r} cannot be the key of a file")
+
+
+Purpose = Literal["totp", "signing-key", "ca-key", "answer", "file-url", "channel"]
 """What a secret was sealed for; it opens for nothing else."""
 
 
@@ -306,8 +434,11 @@ class Ports(msgspec.Struct, frozen=True):
     """What an operation has at hand beside its transaction."""
 
     telemetry: TelemetryStore
+    blobs: Blobs
     vault: Vault
     public_url: str
     """Where programs and devices reach this platform, without a slash at the end."""
     mailer: Mailer
+    outgoing: Outgoing
+    chat: Chat
     password_cost: PasswordCost = PasswordCost()

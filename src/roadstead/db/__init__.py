@@ -3,7 +3,7 @@
 from roadstead.db.listing import Condition, Listing, SortKey, parse_sort
 from roadstead.db.migrate import migrate
 from roadstead.db.pool import Database, Duty
-from roadstead.db.text import storable
+from roadstead.db.text import holds_nul, storable
 from roadstead.db.tx import AuditLine, Tx
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Listing",
     "SortKey",
     "Tx",
+    "holds_nul",
     "migrate",
     "parse_sort",
     "storable",

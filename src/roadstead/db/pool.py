@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, pooled by duty."""
 
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -7,6 +8,8 @@ from typing import Self
 
 import msgspec
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -17,6 +20,11 @@ from roadstead.kernel.ids import TenantId
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
+
+
+_PATIENCE_S = 5.0
+"""For a connection. Also how long the pool tries to get one by itself, at ever longer intervals: who comes later asks
+anew, so that a database that is back is noticed at once."""
 
 
 class Duty(StrEnum):
@@ -37,9 +45,13 @@ class Database:
             min_size=1,
             max_size=size,
             open=False,
-            timeout=5,
+            timeout=_PATIENCE_S,
+            reconnect_timeout=_PATIENCE_S,
+            # Its own check pauses for seconds after each connection that fails it, as they all do after a restart.
             check=None,
             kwargs={
+                "autocommit": True,
+                "connect_timeout": int(_PATIENCE_S),
                 "options": f"-c role={duty} -c search_path={SCHEMA} "
                 f"-c statement_timeout={int(statement_timeout_s * 1000)} "
                 "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off",
@@ -64,7 +76,7 @@ class Database:
         unknown. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell.
         """
         try:
-            async with self._pool.connection() as connection:
+            async with self._connection() as connection:
                 tx = Tx(connection, tenant)
                 yield tx
                 await tx.commit()
@@ -73,9 +85,42 @@ class Database:
         except (psycopg.OperationalError, PoolTimeout) as error:
             if isinstance(error, psycopg.errors.QueryCanceled):
                 raise Unavailable("the database took too long over this; ask for less") from error
+            if isinstance(error, psycopg.errors.DiskFull):
+                raise Unavailable("the database has no room on its disk") from error
             raise Unavailable("the database cannot be reached") from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """One that works, or did a microsecond ago: those that a restart of the server has broken are thrown away."""
+        while True:
+            connection = await self._pool.getconn()
+            try:
+                if not await _is_closed(connection):
+                    async with connection:
+                        yield connection
+                    return
+                await connection.close()
+            finally:
+                await self._pool.putconn(connection)
 
     async def ready(self) -> None:
         """Raises `Unavailable` when the database does not answer."""
         async with self.tx() as tx:
             await tx.value("SELECT 1")
+
+
+async def _is_closed(connection: AsyncConnection[TupleRow]) -> bool:
+    """Whether the server has closed a connection while nobody used it.
+
+    An idle connection has nothing to read but the server's farewell, or its end. Looking costs a microsecond; only when
+    there is something is a question asked.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if not poll.poll(0):
+        return False
+    try:
+        await AsyncConnectionPool.check_connection(connection)
+    except psycopg.OperationalError:
+        return True
+    return False

@@ -1,8 +1,10 @@
 """A transaction: SQL in, structs out, and what must leave with the commit."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -36,11 +38,13 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
 class Tx:
     """One database transaction of one tenant (or of none: then the tenant duty sees no row).
 
-    The tenant is named in the same round trip as the first statement. Facts and audit lines are written in the same
-    round trip as the commit.
+    It begins with the first statement that changes or locks something: what only reads sees what is committed at its
+    moment all the same (READ COMMITTED), and needs no commit. Beginning, naming the tenant and the statement are one
+    round trip; so are facts, audit lines and the commit.
     """
 
     def __init__(self, connection: AsyncConnection[TupleRow], tenant: TenantId | None) -> None:
+        """The connection is one that commits each statement by itself."""
         self.connection = connection
         self.tenant = tenant
         self.audit: list[AuditLine] = []
@@ -49,7 +53,7 @@ class Tx:
 
     async def run(self, sql: str, *params: Any) -> int:
         """Execute a statement; says how many rows it touched."""
-        return (await self._execute(sql, params)).rowcount
+        return (await self._change(sql, params)).rowcount
 
     async def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute a statement once for each row, in one round trip."""
@@ -78,13 +82,13 @@ class Tx:
     async def all(self, kind: type[S], sql: str, *params: Any) -> list[S]:
         """All rows as structs whose fields are named like the columns; enums and nested structs are converted."""
         cursor = await self._execute(sql, params)
-        return _structs(kind, cursor, await cursor.fetchall())
+        return _structs(kind, _names(sql, cursor), await cursor.fetchall())
 
     async def keyed(self, kind: type[S], sql: str, *params: Any) -> tuple[list[Any], list[S]]:
         """The first column of all rows, and the rest of each as a struct."""
         cursor = await self._execute(sql, params)
         rows = await cursor.fetchall()
-        return [row[0] for row in rows], _structs(kind, cursor, rows)
+        return [row[0] for row in rows], _structs(kind, _names(sql, cursor), rows)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -104,10 +108,13 @@ class Tx:
 
     async def commit(self) -> None:
         """Write facts and audit lines and commit, in one round trip. Nothing happens when nothing was asked."""
-        if not self._begun and not self._facts and not self.audit:
+        if not self._facts and not self.audit:
+            if self._begun:
+                await self.connection.execute("COMMIT")
+                self._begun = False
             return
-        await self._begin()
         async with self.connection.pipeline():
+            await self._queue_begin()
             if self._facts:
                 await self.connection.cursor().executemany(_INSERT_FACT, self._facts)
                 await self.connection.execute("SELECT pg_notify('roadstead_outbox', '')")
@@ -118,23 +125,63 @@ class Tx:
 
     async def _begin(self) -> None:
         if not self._begun:
-            await self.connection.execute(_NAME_TENANT, [self._tenant_text()])
+            async with self.connection.pipeline():
+                await self._queue_begin()
+
+    async def _queue_begin(self) -> None:
+        """Within a pipeline: it leaves with what follows."""
+        if not self._begun:
             self._begun = True
+            await self.connection.execute("BEGIN")
+            await self._name_tenant()
 
     async def _execute(self, sql: str, params: Sequence[Any]) -> AsyncCursor[TupleRow]:
+        if self._begun or (self.tenant is None and _only_reads(sql)):
+            return await self.connection.execute(sql, params or None)
+        if not _only_reads(sql):
+            return await self._change(sql, params)
+        # What lies between two syncs of a pipeline is a transaction of its own.
+        async with self.connection.pipeline():
+            await self._name_tenant()
+            return await self.connection.execute(sql, params or None)
+
+    async def _change(self, sql: str, params: Sequence[Any]) -> AsyncCursor[TupleRow]:
         if self._begun:
             return await self.connection.execute(sql, params or None)
-        self._begun = True
         async with self.connection.pipeline():
-            await self.connection.execute(_NAME_TENANT, [self._tenant_text()])
+            await self._queue_begin()
             return await self.connection.execute(sql, params or None)
 
-    def _tenant_text(self) -> str:
-        return "" if self.tenant is None else str(self.tenant)
+    async def _name_tenant(self) -> None:
+        """Until the end of the transaction: whoever gets the connection next begins without a tenant."""
+        if self.tenant is not None:
+            await self.connection.execute(_NAME_TENANT, [str(self.tenant)])
 
 
-def _structs(kind: type[S], cursor: AsyncCursor[TupleRow], rows: Sequence[TupleRow]) -> list[S]:
-    names = [column.name for column in cursor.description or ()]
+_CHANGING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|SHARE|nextval|setval|set_config|pg_\w*advisory\w*|pg_notify)\b")
+
+
+@lru_cache(maxsize=4096)
+def _only_reads(sql: str) -> bool:
+    """Whether a statement can do without a transaction. When in doubt, not."""
+    return sql.lstrip().startswith(("SELECT", "WITH")) and not _CHANGING.search(sql)
+
+
+_known_names: dict[str, list[str]] = {}
+_MOST_NAMES = 4096
+
+
+def _names(sql: str, cursor: AsyncCursor[TupleRow]) -> list[str]:
+    """Of the columns of a statement's result: asked for once, since the driver takes longer over it than over a row."""
+    names = _known_names.get(sql)
+    if names is None:
+        if len(_known_names) >= _MOST_NAMES:
+            _known_names.clear()
+        names = _known_names[sql] = [column.name for column in cursor.description or ()]
+    return names
+
+
+def _structs(kind: type[S], names: Sequence[str], rows: Sequence[TupleRow]) -> list[S]:
     return [
         msgspec.convert(dict(zip(names, row, strict=True)), kind, builtin_types=_NATIVE, strict=False) for row in rows
     ]

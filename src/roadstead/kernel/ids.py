@@ -22,6 +22,8 @@ SpaceId = NewType("SpaceId", UUID)
 SiteId = NewType("SiteId", UUID)
 GroupId = NewType("GroupId", UUID)
 ProfileId = NewType("ProfileId", UUID)
+UploadId = NewType("UploadId", UUID)
+ExportId = NewType("ExportId", UUID)
 
 _FIXED = (8 << 76) | (2 << 62)
 _FIXED_MASK = (0xF << 76) | (0b11 << 62) | (((1 << 26) - 1) << 36)

@@ -12,6 +12,8 @@ from rich.table import Table
 from roadstead.settings import Settings
 from roadstead.supervisor.platform import Started
 
+_DANGER = "DANGER"
+
 
 def show(started: Started, console: Console | None = None) -> None:
     """Print where to go: a panel for people at a terminal, the same lines bare for a log."""
@@ -27,8 +29,9 @@ def show(started: Started, console: Console | None = None) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, text in found:
-        table.add_row(name, text)
-    console.print(Panel(table, title=title, border_style="green", expand=False))
+        table.add_row(name, text, style="bold red" if name == _DANGER else None)
+    colour = "red" if started.warnings else "green"
+    console.print(Panel(table, title=title, border_style=colour, expand=False))
 
 
 def lines(started: Started) -> list[tuple[str, str]]:
@@ -51,6 +54,7 @@ def lines(started: Started) -> list[tuple[str, str]]:
         ("Logs", str(settings.data_dir / "logs")),
         ("Try next", f"{_command(settings)} device simulate --devices 20"),
         ("Stop", "Ctrl-C"),
+        *((_DANGER, f"{finding.name}: {finding.detail}; {finding.advice}") for finding in started.warnings),
     ]
 
 

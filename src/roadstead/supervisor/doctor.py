@@ -7,22 +7,24 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 import httpx
-import msgspec
 import psutil
 import psycopg
 from nats.aio.client import Client
 
-from roadstead.settings import Settings
+from roadstead.app.parts import open_files
+from roadstead.kernel.errors import RoadsteadError
+from roadstead.settings import Settings, SettingsError
 from roadstead.supervisor import nats as embedded_nats
 from roadstead.supervisor import postgres as embedded_postgres
 from roadstead.supervisor.datadir import LEAST_FREE_BYTES, DataDir
+from roadstead.supervisor.durability import look_at_nats, look_at_postgres, look_at_store, say_unsafe
 from roadstead.supervisor.failures import StartError
+from roadstead.supervisor.findings import Finding, Verdict
 from roadstead.supervisor.ports import check_doors, find_access, find_holder, public_doors
 from roadstead.supervisor.wiring import store_url
 
@@ -34,28 +36,19 @@ _MOST_CLOCK_DIFFERENCE_S = 1.0
 _MOST_CLOCK_DRIFT_S = 0.5
 
 
-class Verdict(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
-
-    name: str
-    verdict: Verdict
-    detail: str
-    advice: str = ""
-    """What to do about it; empty when all is well."""
+def examine_refused(problems: Sequence[str]) -> list[Finding]:
+    """When the settings themselves cannot be read nothing else can be looked at."""
+    return [
+        _python(),
+        *_packages(),
+        *(Finding("settings", Verdict.FAIL, one, "correct or remove it") for one in problems),
+    ]
 
 
 async def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which to read them. Starts nothing, changes nothing, raises nothing."""
     began, clock = time.monotonic(), time.time()
-    findings = [_python(), *_packages()]
+    findings = [_python(), *_packages(), *([say_unsafe()] if settings.unsafe else [])]
     if not settings.data_dir.exists():
         advice = "it is made by 'roadstead up'"
         return [*findings, Finding("data directory", Verdict.WARN, f"{settings.data_dir} is not there yet", advice)]
@@ -69,6 +62,8 @@ async def examine(settings: Settings) -> list[Finding]:
     findings += await _postgres(settings.database_url or embedded_postgres.find_url(data) or "")
     findings += await _nats(settings, data, running)
     findings += await _clickhouse(settings, data, running)
+    if settings.blobs_url:
+        findings.append(await _blobs(settings))
     findings.append(_clock(data, since_monotonic=began, since_clock=clock))
     return findings
 
@@ -174,13 +169,7 @@ async def _ask_postgres(connection: psycopg.AsyncConnection) -> list[Finding]:
     findings = [Finding("PostgreSQL", Verdict.OK, version)]
     if number < _LEAST_POSTGRES:
         findings = [Finding("PostgreSQL", Verdict.FAIL, version, "16 or newer is needed")]
-    for setting, wanted in embedded_postgres.DURABLE_SETTINGS.items():
-        cursor = await connection.execute("SELECT current_setting(%s)", [setting])
-        value = str((await cursor.fetchone() or [""])[0])
-        # For synchronous_commit, on stands for the local disk; the stronger remote kinds are as good.
-        good = value == wanted or (setting == "synchronous_commit" and value in ("remote_write", "remote_apply"))
-        advice = "" if good else f"ALTER SYSTEM SET {setting} = {wanted}: acknowledged data can be lost without it"
-        findings.append(Finding(setting, Verdict.OK if good else Verdict.FAIL, value, advice))
+    findings += await look_at_postgres(connection)
     asked = time.time()
     cursor = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
     theirs, ours = float((await cursor.fetchone() or [asked])[0]), (asked + time.time()) / 2
@@ -202,37 +191,17 @@ async def _nats(settings: Settings, data: DataDir, running: bool) -> list[Findin
         if connection.max_payload < embedded_nats.MAX_PAYLOAD_BYTES:
             wanted = f"set max_payload to {embedded_nats.MAX_PAYLOAD_BYTES}"
             findings.append(Finding("max_payload", Verdict.WARN, str(connection.max_payload), wanted))
-        streams = await connection.jetstream().streams_info()
+        findings += await look_at_nats(connection, settings)
     except embedded_nats.NATS_FAILURES as error:
         return [Finding("NATS", Verdict.FAIL, f"JetStream does not answer: {error}", "turn JetStream on")]
     finally:
         await connection.close()
-    for stream in streams:
-        replicas = stream.config.num_replicas or 1
-        findings.append(
-            Finding(
-                f"stream {stream.config.name}", Verdict.OK, "1 replica" if replicas == 1 else f"{replicas} replicas"
-            )
-        )
-    findings.append(_sync_interval(settings, data))
     return findings
 
 
 def _version_of(connection: Client) -> str:
     version = connection.connected_server_version
     return f"{version.major}.{version.minor}.{version.patch}"
-
-
-def _sync_interval(settings: Settings, data: DataDir) -> Finding:
-    """Only in its configuration: the server does not tell its clients."""
-    if settings.nats_url:
-        advice = "see to 'sync_interval: always' in its configuration, or to 3 replicas for each stream"
-        return Finding("sync_interval", Verdict.WARN, "not visible from here", advice)
-    jetstream = (embedded_nats.find_configuration(data) or {}).get("jetstream")
-    value = str(jetstream.get("sync_interval")) if isinstance(jetstream, dict) else "unknown"
-    if value != "always":
-        return Finding("sync_interval", Verdict.FAIL, value, "restart the platform")
-    return Finding("sync_interval", Verdict.OK, value)
 
 
 async def _clickhouse(settings: Settings, data: DataDir, running: bool) -> list[Finding]:
@@ -245,10 +214,23 @@ async def _clickhouse(settings: Settings, data: DataDir, running: bool) -> list[
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
             answer = await client.get(url, params={"query": "SELECT version()"})
             answer.raise_for_status()
+            weak = await look_at_store(client, url)
     except httpx.HTTPError as error:
         advice = "check ROADSTEAD_CLICKHOUSE_URL" if settings.clickhouse_url else f"look into {data.logs / 'store.log'}"
         return [Finding(name, Verdict.FAIL, f"does not answer: {type(error).__name__}", advice)]
-    return [Finding(name, Verdict.OK, f"ClickHouse {answer.text.strip()}")]
+    return [Finding(name, Verdict.OK, f"ClickHouse {answer.text.strip()}"), *weak]
+
+
+async def _blobs(settings: Settings) -> Finding:
+    """The bucket, or the other folder, that files are kept in."""
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await open_files(settings).ready()
+    except SettingsError as error:
+        return Finding("blobs", Verdict.FAIL, str(error), "correct it")
+    except (RoadsteadError, OSError, TimeoutError):
+        return Finding("blobs", Verdict.FAIL, "cannot be reached", "check ROADSTEAD_BLOBS_URL and its credentials")
+    return Finding("blobs", Verdict.OK, "can be reached")
 
 
 def _clock(data: DataDir, *, since_monotonic: float, since_clock: float) -> Finding:

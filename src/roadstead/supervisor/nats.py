@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -20,9 +22,14 @@ from roadstead.supervisor.process import Command, Process
 
 NATS_FAILURES = (OSError, TimeoutError, nats.errors.Error)
 _USER = "roadstead"
+_SYSTEM_USER = "roadstead-system"
+"""May ask the server how it is; sees no message of ours."""
 _STOP_TIMEOUT_S = 20.0
 # Long streams are read through before the first connection is taken.
 _READY_TIMEOUT_S = 600.0
+_SYSTEM_TIMEOUT_S = 2
+_OTHERS_S = 0.5
+"""How long the other servers of a cluster are waited for, once one has answered."""
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 
 
@@ -32,12 +39,10 @@ def find_url(data: DataDir) -> str | None:
     return _url(access) if access else None
 
 
-def find_configuration(data: DataDir) -> dict[str, object] | None:
-    """What the NATS of this data directory was last started with."""
-    try:
-        return msgspec.json.decode(_configuration_file(data).read_bytes(), type=dict[str, object])
-    except (OSError, msgspec.MsgspecError):
-        return None
+def find_system_url(data: DataDir, url: str) -> str | None:
+    """How to ask the NATS of this data directory about itself, if `url` is how to reach it; else None."""
+    access = find_access(_access_file(data))
+    return _url(access, _SYSTEM_USER) if access and url in ("", _url(access)) else None
 
 
 class Nats:
@@ -55,6 +60,16 @@ class Nats:
     def url(self) -> str:
         """With user and password. The same after every start, unless a stranger took the port in between."""
         return self._url
+
+    async def find_illness(self) -> str:
+        """What the server says is wrong with it; empty when it is well, or says nothing."""
+        url = find_system_url(self._data, self._url)
+        try:
+            answers = await ask_system(url, "HEALTHZ") if url else []
+        except NATS_FAILURES:
+            return ""  # it is down, and started again for that
+        found = [msgspec.convert(answer, _Health) for answer in answers]
+        return next((health.error or health.status for health in found if health.status != "ok"), "")
 
     async def start(self) -> Process:
         """Returns when it takes connections and JetStream answers. Raises `StartError`."""
@@ -111,8 +126,8 @@ def _configuration_file(data: DataDir) -> Path:
     return data.nats / "nats.conf"
 
 
-def _url(access: Access) -> str:
-    return f"nats://{_USER}:{quote(access.password)}@{LOOPBACK}:{access.port}"
+def _url(access: Access, user: str = _USER) -> str:
+    return f"nats://{user}:{quote(access.password)}@{LOOPBACK}:{access.port}"
 
 
 def _configuration(access: Access, place: str) -> str:
@@ -121,7 +136,8 @@ def _configuration(access: Access, place: str) -> str:
         "server_name": "roadstead",
         "host": LOOPBACK,
         "port": access.port,
-        "authorization": {"user": _USER, "password": access.password},
+        "authorization": {"users": [{"user": _USER, "password": access.password}]},
+        "accounts": {"$SYS": {"users": [{"user": _SYSTEM_USER, "password": access.password}]}},
         "max_payload": MAX_PAYLOAD_BYTES,
         "jetstream": {
             "store_dir": place,
@@ -136,7 +152,7 @@ def _configuration(access: Access, place: str) -> str:
 async def connect_once(url: str, *, timeout_s: int) -> Client:
     """A connection now or one of `NATS_FAILURES`: no second chances, no words in the log."""
     return await nats.connect(
-        url,
+        [part.strip() for part in url.split(",")],
         connect_timeout=timeout_s,
         allow_reconnect=False,
         # Without these two the client goes on trying for two minutes, `allow_reconnect` or not.
@@ -144,6 +160,37 @@ async def connect_once(url: str, *, timeout_s: int) -> Client:
         reconnect_time_wait=0.02,
         error_cb=_ignore,
     )
+
+
+class _Answer(msgspec.Struct):
+    data: Any = None
+
+
+class _Health(msgspec.Struct):
+    status: str = "ok"
+    error: str = ""
+
+
+async def ask_system(url: str, what: Literal["HEALTHZ", "VARZ"], *, most: int = 1) -> list[Any]:
+    """What servers of a cluster answer to their system account, `most` of them; of one it takes a millisecond.
+
+    Raises one of `NATS_FAILURES`.
+    """
+    client = await connect_once(url, timeout_s=_SYSTEM_TIMEOUT_S)
+    found: list[Any] = []
+    try:
+        inbox = client.new_inbox()
+        answers = await client.subscribe(inbox)
+        await client.publish(f"$SYS.REQ.SERVER.PING.{what}", reply=inbox)
+        with suppress(TimeoutError):
+            while len(found) < most:
+                answer = await answers.next_msg(timeout=_OTHERS_S if found else _SYSTEM_TIMEOUT_S)
+                found.append(msgspec.json.decode(answer.data, type=_Answer).data)
+    except msgspec.MsgspecError as error:
+        raise nats.errors.ProtocolError from error
+    finally:
+        await client.close()
+    return found
 
 
 async def _answers(url: str) -> bool:

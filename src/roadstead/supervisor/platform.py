@@ -12,7 +12,9 @@ import structlog
 
 from roadstead.settings import Settings
 from roadstead.supervisor.datadir import DataDir
+from roadstead.supervisor.durability import check_durability
 from roadstead.supervisor.failures import StartError
+from roadstead.supervisor.findings import Finding
 from roadstead.supervisor.ports import check_doors, public_doors, remember_access
 from roadstead.supervisor.processes import Supervised
 from roadstead.supervisor.role import ROADSTEAD_COMMAND, Role
@@ -49,6 +51,8 @@ class Started(msgspec.Struct, frozen=True):
     took_s: float
     processes: dict[str, int]
     """Process ids by name."""
+    warnings: Sequence[Finding] = ()
+    """What acknowledged data is in danger from."""
 
 
 class Platform:
@@ -77,6 +81,7 @@ class Platform:
         settings = msgspec.structs.replace(
             self._settings, data_dir=data.path, database_url=servers.database_url, nats_url=servers.nats_url
         )
+        warnings = await check_durability(settings)
         log.info("preparing the database")
         owner = await self._prepare(settings)
         log.info("starting the roles")
@@ -84,7 +89,7 @@ class Platform:
 
         self.children |= {server.name: server for server in (servers.postgres, servers.nats) if server is not None}
         pids = {name: child.pid or 0 for name, child in self.children.items()}
-        return Started(settings, owner, time.monotonic() - began, pids)
+        return Started(settings, owner, time.monotonic() - began, pids, warnings)
 
     async def stop(self) -> None:
         """The roles first, then the store, NATS, PostgreSQL: each may still need those after it."""

@@ -95,7 +95,8 @@ class Process:
     def signal(self, number: Signals) -> None:
         """Send a signal; nothing happens when it has ended."""
         if self.is_running:
-            self._popen.send_signal(number)
+            # Not `Popen.send_signal`: that reaps a process that has just ended, and `_watch` would never hear of it.
+            os.kill(self._popen.pid, number)
 
     async def stop(self, number: Signals = SIGTERM, *, timeout_s: float = 10.0) -> int:
         """Ask it to end, make it end when it does not; its exit code."""

@@ -58,6 +58,11 @@ class Supervised:
         self._process = await self._program.start()
         self._keeper = asyncio.create_task(self._keep_running(self._process), name=f"keep {self.name}")
 
+    async def restart(self) -> None:
+        """End it in its own way; it is started again as after any other end."""
+        if self._process is not None:
+            await self._program.stop(self._process)
+
     async def stop(self) -> None:
         """End it and let it rest. May be called at any time, twice too."""
         keeper, self._keeper = self._keeper, None

@@ -48,6 +48,9 @@ class Role:
 
     async def start(self) -> Process:
         """Returns when the role says that it is ready. Raises `StartError`."""
+        if self._store is not None:
+            # Opened on a full disk, the embedded store writes halves of its own files over whole ones.
+            self._data.check_space()
         listen, speak = os.pipe()
         try:
             try:

@@ -12,6 +12,7 @@ from roadstead.supervisor import nats, postgres
 from roadstead.supervisor.datadir import DataDir
 from roadstead.supervisor.failures import StartError
 from roadstead.supervisor.nats import Nats
+from roadstead.supervisor.nats_watch import NatsWatch
 from roadstead.supervisor.postgres import Postgres
 from roadstead.supervisor.processes import Supervised
 
@@ -29,6 +30,8 @@ class Servers:
         self._nats = Nats(data)
         self.postgres = None if database_url else Supervised(self._postgres)
         self.nats = None if nats_url else Supervised(self._nats)
+        self._watch = None if self.nats is None else NatsWatch(self._nats, self.nats, data)
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def database_url(self) -> str:
@@ -46,9 +49,14 @@ class Servers:
         for outcome in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+        if self._watch is not None:
+            self._watching = asyncio.create_task(self._watch.run(), name="watch NATS")
 
     async def stop(self) -> None:
         """NATS first, PostgreSQL last."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         for server in (self.nats, self.postgres):
             if server is not None:
                 await server.stop()

@@ -2,16 +2,26 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from litestar.types import Scope
+if TYPE_CHECKING:  # the settings are read with this module: they do not wait for a web framework
+    from litestar.types import Scope
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks, by comma. Raises `ValueError` for anything else."""
-    return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+    """Addresses and networks, by comma. Raises `ValueError` that names what is neither."""
+    return tuple(_read_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _read_network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"'{text}' is neither an address nor a network such as 10.0.0.0/8") from error
 
 
 def contains(networks: tuple[Network, ...], address: str) -> bool:
@@ -20,7 +30,7 @@ def contains(networks: tuple[Network, ...], address: str) -> bool:
     return place is not None and any(place in network for network in networks)
 
 
-def address_in(scope: Scope, trusted: tuple[Network, ...]) -> str:
+def address_in(scope: "Scope", trusted: tuple[Network, ...]) -> str:
     """The address of whoever sent a request; nothing when the connection does not say."""
     client = scope.get("client")
     if client is None:
@@ -47,6 +57,7 @@ def find_address(peer: str, forwarded_for: Iterable[str], trusted: tuple[Network
     return str(place)
 
 
+@lru_cache(maxsize=4096)
 def _read(text: str) -> Address | None:
     text = text.strip()
     if text.startswith("["):

@@ -1,14 +1,15 @@
 """Where a request becomes work, in every dialect: one transaction, committed before the reply leaves."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import msgspec
 from litestar import Request
 from litestar.types import Scope
 
+from roadstead.core.commands import CommandNews
 from roadstead.core.messages import Uplink
 from roadstead.core.ports import Ports
 from roadstead.core.streams import Live
@@ -24,6 +25,7 @@ from roadstead.web.metrics import HttpMetrics
 from roadstead.web.vigil import Vigil
 
 AnyRequest = Request[Any, Any, Any]
+BeginWork = Callable[[], AbstractAsyncContextManager[Work]]
 
 
 class Uplinks(Protocol):
@@ -53,6 +55,8 @@ class Edge(msgspec.Struct, frozen=True):
     """Whose X-Forwarded-For is believed."""
     limits: Limits = msgspec.field(default_factory=Limits)
     vigil: Vigil = msgspec.field(default_factory=Vigil)
+    command_news: CommandNews = msgspec.field(default_factory=CommandNews)
+    """For those who wait for a command to end."""
     max_body_bytes: int = 10_485_760
     """Larger request bodies are refused; device data has limits of its own."""
     expose_docs: bool = True
@@ -66,6 +70,19 @@ async def provide_work(request: AnyRequest) -> AsyncIterator[Work]:
     async with hold(request) as held:
         tx = await held.enter_async_context(edge.tenant_database.tx(actor.tenant_id))
         yield Work(actor, tx, edge.ports)
+
+
+def provide_begin(request: AnyRequest) -> BeginWork:
+    """For routes that wait for something: each call begins work in a short transaction, so none is held meanwhile."""
+    edge: Edge = request.app.state.edge
+    actor: Actor = request.scope["auth"]
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Work]:
+        async with edge.tenant_database.tx(actor.tenant_id) as tx:
+            yield Work(actor, tx, edge.ports)
+
+    return begin
 
 
 async def provide_account(request: AnyRequest) -> AsyncIterator[Account]:

@@ -1,11 +1,12 @@
 """Forgets what has run out: expired rows, old readings, organizations that were deleted."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
-from roadstead.core.ports import TelemetryStore
+from roadstead.core import files
+from roadstead.core.ports import Blobs, TelemetryStore
 from roadstead.db import Database
 from roadstead.kernel import time
 from roadstead.kernel.errors import Unavailable
@@ -23,10 +24,18 @@ EXPIRING = {
     "sign_in_failure": "at < now() - interval '1 day'",
     "password_reset": "expires_at < now() - interval '1 day'",
     "refresh_token": "expires_at < now()",
+    "client_token": "expires_at < now()",
     "session": "expires_at < now() - interval '1 day'",
     "invitation": "expires_at < now() - interval '30 days'",
     "registration_token": "coalesce(used_at, revoked_at, expires_at) < now() - interval '30 days'",
+    "firmware_token": "expires_at < now() - interval '1 day'",
     "revoked_certificate": "not_after < now()",
+    "announcement": (
+        "created_at < now() - interval '30 days' AND NOT EXISTS (SELECT FROM delivery WHERE status = 'PENDING'"
+        " AND delivery.tenant_id = announcement.tenant_id AND announcement_id = announcement.id)"
+    ),
+    "command": "completed_at < now() - interval '90 days'",
+    "command_batch": "completed_at < now() - interval '90 days'",
     "gateway_lease": "heartbeat_at < now() - interval '1 day'",
 }
 
@@ -34,9 +43,10 @@ EXPIRING = {
 class Housekeeping:
     """Runs every ten minutes in each worker; doing a thing twice does no harm, for it only deletes."""
 
-    def __init__(self, database: Database, telemetry: TelemetryStore) -> None:
+    def __init__(self, database: Database, telemetry: TelemetryStore, blobs: Blobs) -> None:
         self._database = database
         self._telemetry = telemetry
+        self._blobs = blobs
 
     async def run(self) -> None:
         """Until cancelled. What is away is tried again the next time."""
@@ -72,15 +82,35 @@ class Housekeeping:
         async with self._database.tx() as tx:
             limits = await tx.rows(sql)
         for tenant, days in limits:
-            await self._telemetry.delete_before(TenantId(tenant), time.now() - timedelta(days=days))
+            before = time.now() - timedelta(days=days)
+            await self._telemetry.delete_before(TenantId(tenant), before)
+            # What is open stays, however old it is.
+            await self._forget_before("event", "occurred_at", TenantId(tenant), before)
+            await self._forget_before("alert", "triggered_at", TenantId(tenant), before)
+
+    async def _forget_before(self, table: str, column: str, tenant: TenantId, before: datetime) -> None:
+        sql = f"""
+            DELETE FROM {table} WHERE (tenant_id, id) IN (
+                SELECT tenant_id, id FROM {table}
+                WHERE tenant_id = %s AND {column} < %s AND (status IS NULL OR status = 'RESOLVED')
+                ORDER BY {column} LIMIT {_AT_ONCE}
+            )
+        """
+        while True:
+            async with self._database.tx() as tx:
+                count = await tx.run(sql, tenant, before)
+            if count < _AT_ONCE:
+                return
 
     async def _remove_organizations(self) -> None:
-        sql = "SELECT tenant_id FROM tenant WHERE status = 'DELETING' AND delete_at < now()"
+        sql = "SELECT tenant_id, public_id FROM tenant WHERE status = 'DELETING' AND delete_at < now()"
         async with self._database.tx() as tx:
-            due = [TenantId(tenant) for (tenant,) in await tx.rows(sql)]
-        for tenant in due:
-            # Readings first: if we are cut off here, the organization is still due the next time.
+            due = [(TenantId(tenant), organization) for tenant, organization in await tx.rows(sql)]
+        for tenant, organization in due:
+            # Readings and files first: if we are cut off here, the organization is still due the next time.
             await self._telemetry.delete_before(tenant, time.now() + timedelta(days=1))
+            async for blob in self._blobs.list(files.blob_key(organization, "")):
+                await self._blobs.delete(blob.key)
             async with self._database.tx() as tx:
                 await tx.run("DELETE FROM tenant WHERE tenant_id = %s", tenant)
             log.info("organization removed", tenant=tenant)

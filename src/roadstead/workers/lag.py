@@ -6,11 +6,12 @@ from collections.abc import Mapping
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
-from roadstead.bus import ACCEPTED, FACTS, UPLINK, Bus, StreamState, stream_state, waiting_since
+from roadstead.bus import ACCEPTED, CONTROL, FACTS, UPLINK, Bus, StreamState, stream_state, waiting_since
 from roadstead.core import telemetry
 from roadstead.db import Database
 from roadstead.kernel import time
 from roadstead.kernel.errors import Unavailable
+from roadstead.workers.rule_evaluation import PROJECTION as RULES
 from roadstead.workers.state import PROJECTION
 
 log = structlog.get_logger()
@@ -42,7 +43,10 @@ class LagMetrics:
 
 
 class LagWatch:
-    """Looks every five seconds. Readers: `store` of UPLINK, `state` of ACCEPTED, `outbox` of facts in PostgreSQL."""
+    """Looks every five seconds.
+
+    Readers: `store` of UPLINK, `control` of CONTROL, `state` and `rules` of ACCEPTED, `outbox` of facts in PostgreSQL.
+    """
 
     def __init__(self, bus: Bus, database: Database, *, metrics: LagMetrics) -> None:
         self._bus = bus
@@ -60,17 +64,20 @@ class LagWatch:
 
     async def look(self) -> None:
         """Once."""
-        states = {stream: await stream_state(self._bus, stream) for stream in (UPLINK, ACCEPTED, FACTS)}
+        states = {stream: await stream_state(self._bus, stream) for stream in (UPLINK, CONTROL, ACCEPTED, FACTS)}
         for stream, state in states.items():
             self._metrics.stream_messages.labels(stream).set(state.messages)
             self._metrics.stream_bytes.labels(stream).set(state.size_bytes)
         async with self._database.tx() as tx:
             position = await telemetry.select_position(tx, PROJECTION)
+            evaluated = await telemetry.select_position(tx, RULES)
             facts = await tx.rows("SELECT count(*), extract(epoch FROM now() - min(at)) FROM outbox")
         for count, oldest_s in facts:
             self._metrics.set("outbox", count, float(oldest_s or 0.0))
         await self._measure("store", UPLINK, states, 0)
+        await self._measure("control", CONTROL, states, 0)
         await self._measure("state", ACCEPTED, states, position)
+        await self._measure("rules", ACCEPTED, states, evaluated)
 
     async def _measure(self, reader: str, stream: str, states: Mapping[str, StreamState], position: int) -> None:
         messages = states[stream].waiting_after(position)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from roadstead.core.messages import Uplink
 from roadstead.core.telemetry import Quarantined
 
 _SECONDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -29,15 +28,15 @@ class StoreMetrics:
             registry=registry, buckets=_SECONDS,
         )  # fmt: skip
 
-    def count(self, uplinks: Sequence[Uplink], points: int, refused: Sequence[Quarantined]) -> None:
+    def count(self, messages: int, points: int, refused: Sequence[Quarantined], *, oldest_received: int | None) -> None:
         """A batch is done."""
-        self.messages.inc(len(uplinks))
+        self.messages.inc(messages)
         self.points.inc(points)
-        self.batch.observe(len(uplinks))
+        self.batch.observe(messages)
         for reason, number in Tally(entry.refusal.reason for entry in refused).items():
             self.refused.labels(reason.value).inc(number)
-        if uplinks:
-            self.delay.observe(max(time.time() - min(uplink.received for uplink in uplinks) / 1000, 0))
+        if oldest_received is not None:
+            self.delay.observe(max(time.time() - oldest_received / 1000, 0))
 
 
 class StateMetrics:
@@ -49,3 +48,30 @@ class StateMetrics:
             "roadstead_state_flush_seconds", "Time to write what has changed", registry=registry, buckets=_SECONDS
         )
         self.position = Gauge("roadstead_state_position", "Last sequence of ACCEPTED in the states", registry=registry)
+
+
+class DeliveryMetrics:
+    """Counters of notifications that are sent, registered with `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.attempts = Counter(
+            "roadstead_notification_attempts", "Attempts to send a notification", ["type", "outcome"], registry=registry
+        )
+        self.duration = Histogram(
+            "roadstead_notification_seconds", "Time that an attempt took", ["type"], registry=registry, buckets=_SECONDS
+        )
+
+
+class RuleMetrics:
+    """Counters of the evaluation, registered with `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.messages = Counter("roadstead_rules_messages", "Messages that rules looked at", registry=registry)
+        self.firings = Counter("roadstead_rules_firings", "Turns of alerts", ["turn"], registry=registry)
+        self.watches = Gauge(
+            "roadstead_rules_watches", "Sensors looked at, each counted for every rule that does", registry=registry
+        )
+        self.lag = Histogram(
+            "roadstead_rules_lag_seconds", "From accepted to evaluated and written down, the oldest of a batch",
+            registry=registry, buckets=_SECONDS,
+        )  # fmt: skip

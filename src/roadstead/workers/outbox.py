@@ -53,11 +53,14 @@ class OutboxRelay:
             if not await tx.value("SELECT pg_try_advisory_xact_lock(hashtext('roadstead outbox'))"):
                 return 0
             messages = await _select(tx)
-            for message in messages:
-                await self._publisher.put(f"facts.{message.tenant}", _encode(message), message_id=f"fact-{message.id}")
+            # All under way at once: they are stored in this order, unless the log refuses one of them.
+            await asyncio.gather(*map(self._tell, messages))
             if messages:
                 await tx.run("DELETE FROM outbox WHERE id = ANY(%s)", [message.id for message in messages])
             return len(messages)
+
+    async def _tell(self, message: FactMessage) -> None:
+        await self._publisher.put(f"facts.{message.tenant}", _encode(message), message_id=f"fact-{message.id}")
 
     async def _listen(self) -> None:
         # A dropped connection costs a second at most: the relay looks anyway.

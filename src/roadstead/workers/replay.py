@@ -10,7 +10,6 @@ from roadstead.kernel import time
 from roadstead.kernel.errors import Unavailable
 from roadstead.workers.telling import Teller, read_epoch
 
-_STREAM_OF = {Topic.READING: ACCEPTED, Topic.DEVICE: FACTS}
 _RETRY_S = 0.25
 
 
@@ -111,7 +110,7 @@ async def open_replay(bus: Bus, directory: Directory, channel: Channel, after: P
         after = Position(epoch, starts[ACCEPTED] - 1, 0, starts[FACTS] - 1)
     readers = {
         stream: Reader(bus, stream, start=Start(sequence=starts[stream]))
-        for stream in sorted(_STREAM_OF[topic] for topic in channel.filter.topics)
+        for stream in sorted({ACCEPTED if topic is Topic.READING else FACTS for topic in channel.filter.topics})
     }
     try:
         for reader in readers.values():

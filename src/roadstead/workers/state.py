@@ -11,7 +11,7 @@ import structlog
 
 from roadstead.bus import ACCEPTED, Bus, Pack, Reader, Start
 from roadstead.core import telemetry
-from roadstead.core.messages import REFUSED, SESSION, Accepted, SessionNotice
+from roadstead.core.messages import REFUSED, SESSION, Logged, SessionNotice, decode_accepted
 from roadstead.core.telemetry import FIRMWARE_PATH, Patches, Presences
 from roadstead.db import Database
 from roadstead.kernel import ids
@@ -29,9 +29,9 @@ _SHORTEST_S, _LONGEST_S = 0.05, 5.0
 _SHARE = 3
 """Waiting is this many times as long as the last flush took, so writing takes at most a quarter of the time."""
 _MOST_DEVICES = 200_000
+_MOST_BYTES = 64 << 20
 _POLL_S, _IDLE_S = 0.02, 1.0
 
-_accepted = msgspec.msgpack.Decoder(list[Accepted]).decode
 _notice = msgspec.msgpack.Decoder(SessionNotice).decode
 
 
@@ -43,8 +43,15 @@ class _Gathered:
         self.presences = Presences()
         self.firmware: dict[bytes, tuple[TenantId, UUID, str]] = {}
         self.position = 0
+        self.size_bytes = 0
+        """Of the packs: as much may be kept of them until it is written."""
         self.since = 0.0
         """When the first of it was read, by the monotonic clock."""
+
+    @property
+    def is_full(self) -> bool:
+        """Memory is bounded: this is written before more is read."""
+        return len(self.patches) > _MOST_DEVICES or self.size_bytes > _MOST_BYTES
 
 
 class StateProjection:
@@ -79,8 +86,8 @@ class StateProjection:
                     writing = asyncio.create_task(self._write(gathered), name="state write")
                     gathered = _Gathered()
                     continue
-                if writing is not None and len(gathered.patches) > _MOST_DEVICES:
-                    await writing  # Memory is bounded: what is behind stays in the log.
+                if writing is not None and gathered.is_full:
+                    await writing  # What is behind stays in the log.
                     continue
                 pack = await reader.next(max(left_s, _POLL_S))
                 if pack is not None:
@@ -96,6 +103,8 @@ class StateProjection:
         """How long to read on before writing."""
         if not gathered.position:
             return _IDLE_S
+        if gathered.is_full:
+            return 0
         wait_s = min(max(self._flush_s * _SHARE, _SHORTEST_S), _LONGEST_S)
         return max(gathered.since + wait_s - time.monotonic(), 0)
 
@@ -105,8 +114,9 @@ class StateProjection:
         if not gathered.position:
             gathered.since = time.monotonic()
         gathered.position = pack.sequence
+        gathered.size_bytes += len(pack.payload)
         try:
-            messages = _accepted(pack.payload)
+            messages = decode_accepted(pack.payload)
         except msgspec.DecodeError as error:
             log.error("pack cannot be read", sequence=pack.sequence, reason=str(error))
             return
@@ -115,14 +125,14 @@ class StateProjection:
                 if message.channel != REFUSED:
                     self._gather_notice(gathered, message)
                 continue
-            gathered.patches.add(message.tenant, message.device, message.received, message.readings)
+            gathered.patches.add(message)
             if message.channel == "health":
                 for reading in message.readings:
                     if reading.path == FIRMWARE_PATH:
                         owner = message.tenant, ids.from_bytes(message.device), str(reading.value)
                         gathered.firmware[message.device] = owner
 
-    def _gather_notice(self, gathered: _Gathered, message: Accepted) -> None:
+    def _gather_notice(self, gathered: _Gathered, message: Logged) -> None:
         try:
             notice = _notice(message.payload)
         except msgspec.DecodeError as error:

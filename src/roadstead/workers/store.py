@@ -2,19 +2,25 @@
 
 import asyncio
 import contextlib
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Annotated
+from uuid import UUID
 
 import msgspec
 import structlog
+from msgspec import Meta
 
 from roadstead.bus import ACCEPTED, UPLINK, Batch, Bus, Consumer, Pack, Publisher, last_message_id, stream_state
 from roadstead.core import telemetry
-from roadstead.core.messages import Accepted, Uplink
+from roadstead.core.messages import Accepted, Uplink, encode_accepted
 from roadstead.core.ports import PointColumns, Refusal, TelemetryStore
 from roadstead.core.telemetry import Intake, Quarantined
 from roadstead.db import Database
 from roadstead.kernel import time
+from roadstead.kernel.ids import TenantId
 from roadstead.workers.metrics import StoreMetrics
 from roadstead.workers.patience import patiently
 
@@ -23,15 +29,28 @@ log = structlog.get_logger()
 _MOST_PACKS = 512
 _MOST_BYTES = 8 << 20
 _WAIT_S = 0.1
+_BUSY_BYTES = 1 << 20
+_BUSY_WAIT_S = 0.25
+"""An insert costs the store some milliseconds whatever its size, and a part that has to be merged with others."""
 _ENVELOPE_BYTES = 1024
 _MOST_REFUSALS = 100
 
 _YEAR_2200_MS = 7_258_118_400_000
 
-_uplinks = msgspec.msgpack.Decoder(list[Uplink]).decode
-_uplink = msgspec.msgpack.Decoder(Uplink).decode
+
+class _Sound(Uplink, frozen=True, array_like=True, gc=False):
+    """An uplink that says in a possible way whose it is. If it does not, there is nobody to tell."""
+
+    tenant: Annotated[TenantId, Meta(ge=1, lt=2**31)]
+    device: Annotated[bytes, Meta(min_length=12, max_length=12)]
+    dialect: str
+    channel: str
+    received: Annotated[int, Meta(ge=0, lt=_YEAR_2200_MS)]
+
+
+_uplinks = msgspec.msgpack.Decoder(list[_Sound]).decode
+_uplink = msgspec.msgpack.Decoder(_Sound).decode
 _raws = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class _Prepared(msgspec.Struct):
@@ -42,7 +61,9 @@ class _Prepared(msgspec.Struct):
     passed_on: list[tuple[str, bytes]]
     """Message id and pack for the ACCEPTED stream, one for each pack of the batch (more if one grew too large)."""
     refused: list[Quarantined]
-    uplinks: list[Uplink]
+    messages: int
+    oldest_received: int | None
+    """Of its messages, as far as the first of each pack tell; ms since 1970."""
 
 
 class StoreWorker:
@@ -85,7 +106,13 @@ class StoreWorker:
         try:
             # The group ends everything as soon as a write fails, even if no other batch comes.
             async with asyncio.TaskGroup() as group:
-                async for batch in self._consumer.batches(most=_MOST_PACKS, most_bytes=_MOST_BYTES, wait_s=_WAIT_S):
+                async for batch in self._consumer.batches(
+                    most=_MOST_PACKS,
+                    most_bytes=_MOST_BYTES,
+                    wait_s=_WAIT_S,
+                    busy_bytes=_BUSY_BYTES,
+                    busy_wait_s=_BUSY_WAIT_S,
+                ):
                     prepared = await self._prepare(batch)
                     if writing is not None:
                         await writing
@@ -101,26 +128,25 @@ class StoreWorker:
         taken = await patiently("database", lambda: self._intake.take_in(uplinks))
         columns = self._store.columns()
         for message in taken.accepted:
-            if message.readings:
-                columns.add(message.tenant, message.device, message.received, message.readings)
-        places: list[tuple[int, int]] = []
+            if message.values:
+                columns.add_message(message)
+        starts = list(accumulate([len(pack) for pack in members], initial=0))
         passed_on: list[tuple[str, bytes]] = []
-        for pack, inside in zip(batch.packs, members, strict=True):
-            start = len(places)
-            places += [(pack.sequence, index) for index in range(len(inside))]
+        for pack, start, end in zip(batch.packs, starts, starts[1:], strict=False):
             if pack.sequence > self._passed:
-                passed_on += self._encode(f"{self._epoch}-{pack.sequence}", taken.accepted[start : len(places)])
+                passed_on += self._encode(f"{self._epoch}-{pack.sequence}", taken.accepted[start:end])
         refused = [
-            Quarantined(
-                telemetry.quarantine_id(
-                    uplinks[index], self._epoch, *places[index], refusal.index, refusal.reason, refusal.sensor_ref
-                ),
-                uplinks[index],
-                refusal,
-            )
+            Quarantined(self._quarantine_id(batch, starts, index, uplinks[index], refusal), uplinks[index], refusal)
             for index, refusal in _bound(uplinks, taken.refused)
         ]
-        return _Prepared(batch, columns, passed_on, refused, uplinks)
+        oldest = min([pack[0].received for pack in members if pack], default=None)
+        return _Prepared(batch, columns, passed_on, refused, len(uplinks), oldest)
+
+    def _quarantine_id(self, batch: Batch, starts: Sequence[int], index: int, uplink: Uplink, refusal: Refusal) -> UUID:
+        """Made from where the item came from: its pack, its place in it, and what was refused of it."""
+        number = bisect_right(starts, index) - 1
+        place = batch.packs[number].sequence, index - starts[number]
+        return telemetry.quarantine_id(uplink, self._epoch, *place, refusal.index, refusal.reason, refusal.sensor_ref)
 
     async def _write(self, prepared: _Prepared) -> None:
         """Make it durable, tell others, and only then let go of it."""
@@ -130,7 +156,9 @@ class StoreWorker:
         if prepared.refused:
             await patiently("database", lambda: self._keep_refused(prepared.refused))
         await prepared.batch.ack()
-        self._metrics.count(prepared.uplinks, prepared.columns.count, prepared.refused)
+        self._metrics.count(
+            prepared.messages, prepared.columns.count, prepared.refused, oldest_received=prepared.oldest_received
+        )
 
     async def _pass_on(self, packs: Sequence[tuple[str, bytes]]) -> None:
         # Sent in order and stored in order; a pack that is there already is answered like a new one.
@@ -142,39 +170,29 @@ class StoreWorker:
         async with self._database.tx() as tx:
             await telemetry.insert_quarantined(tx, refused)
 
-    def _unpack(self, pack: Pack) -> list[Uplink]:
+    def _unpack(self, pack: Pack) -> list[_Sound]:
         try:
-            return [uplink for uplink in _uplinks(pack.payload) if self._is_sound(uplink, pack)]
+            return _uplinks(pack.payload)
         except msgspec.DecodeError:
             return self._salvage(pack)
 
-    def _salvage(self, pack: Pack) -> list[Uplink]:
+    def _salvage(self, pack: Pack) -> list[_Sound]:
         """What can be read of a pack that is not as it should be. Only a fault of our own makes one."""
-        found: list[Uplink] = []
+        found: list[_Sound] = []
         try:
             raws = _raws(pack.payload)
         except msgspec.DecodeError:
             raws = []
         for raw in raws:
             with contextlib.suppress(msgspec.DecodeError):
-                uplink = _uplink(raw)
-                if self._is_sound(uplink, pack):
-                    found.append(uplink)
+                found.append(_uplink(raw))
         log.error("pack cannot be read", sequence=pack.sequence, saved=len(found), lost=max(len(raws) - len(found), 1))
         self._metrics.unreadable.inc()
         return found
 
-    def _is_sound(self, uplink: Uplink, pack: Pack) -> bool:
-        """Whether it says in a possible way whose it is. If not, there is nobody to tell."""
-        if len(uplink.device) == 12 and 0 < uplink.tenant < 2**31 and 0 <= uplink.received < _YEAR_2200_MS:
-            return True
-        log.error("message of nobody", sequence=pack.sequence, tenant=uplink.tenant, dialect=uplink.dialect)
-        self._metrics.unreadable.inc()
-        return False
-
     def _encode(self, message_id: str, accepted: Sequence[Accepted]) -> list[tuple[str, bytes]]:
         """The pack for the ACCEPTED stream, halved as often as it takes to fit."""
-        payload = _encode(accepted)
+        payload = encode_accepted(accepted)
         if len(payload) + _ENVELOPE_BYTES <= self._bus.max_payload or len(accepted) < 2:
             return [(message_id, payload)]
         middle = len(accepted) // 2

@@ -7,7 +7,15 @@ import msgspec
 import structlog
 
 from roadstead.bus import ACCEPTED, FACTS, Bus, Pack, stream_state
-from roadstead.core.messages import Accepted, DeviceDeleted, DeviceStatusChanged, FactMessage, decode_fact
+from roadstead.core.messages import (
+    DeviceChanged,
+    DeviceCreated,
+    DeviceDeleted,
+    FactMessage,
+    SensorsChanged,
+    decode_accepted,
+    decode_fact,
+)
 from roadstead.core.streams import (
     Channels,
     Directory,
@@ -15,18 +23,18 @@ from roadstead.core.streams import (
     Told,
     Topic,
     find_lacking,
-    read_device_event,
-    tell_device,
+    read_fact,
+    tell_fact,
     tell_readings,
 )
 from roadstead.kernel import ids
+from roadstead.kernel.ids import TenantId
 from roadstead.kernel.time import to_millis
 
 log = structlog.get_logger()
 
 _REMEMBERED = 1_000
 
-_accepted = msgspec.msgpack.Decoder(list[Accepted]).decode
 _fact = msgspec.msgpack.Decoder(FactMessage).decode
 
 
@@ -48,7 +56,7 @@ class Teller:
         """The events of a pack of ACCEPTED. `Unavailable` when the database is needed and away: nothing is told."""
         try:
             # Mostly nobody listens: then nobody needs to know what is in it.
-            messages = _accepted(pack.payload) if self._channels else []
+            messages = decode_accepted(pack.payload) if self._channels else []
         except msgspec.DecodeError as error:
             log.error("pack cannot be read", stream=ACCEPTED, sequence=pack.sequence, reason=str(error))
             messages = []
@@ -66,29 +74,32 @@ class Teller:
         after = msgspec.structs.replace(self.position, facts=pack.sequence)
         try:
             message = _fact(pack.payload)
-            fact, body = decode_fact(message.fact), read_device_event(message)
+            fact = decode_fact(message.fact)
         except msgspec.DecodeError as error:
             log.error("fact cannot be read", sequence=pack.sequence, reason=str(error))
             self.position = after
             return {}
         told: Told = {}
-        device_id = getattr(fact, "device_id", None)
-        device = None if device_id is None else ids.to_bytes(device_id)
-        if device is not None and not isinstance(fact, DeviceDeleted | DeviceStatusChanged):
-            self._directory.forget(message.tenant, device)
-        if body is not None and device is not None and message.id not in self._facts:
-            while self._asks_for_site(message, device) and self._directory.lacks(message.tenant, device):
-                await self._directory.learn(message.tenant, {device: frozenset()})
+        if isinstance(fact, DeviceCreated | DeviceChanged | SensorsChanged):
+            self._directory.forget(message.tenant, ids.to_bytes(fact.device_id))
+        body = read_fact(message, fact)
+        if body is not None and message.id not in self._facts:
+            if body.device_id is not None:
+                device = ids.to_bytes(body.device_id)
+                while self._asks_for_site(message.tenant, body.topic, device) and self._directory.lacks(
+                    message.tenant, device
+                ):
+                    await self._directory.learn(message.tenant, {device: frozenset()})
             after = msgspec.structs.replace(self.position, facts=pack.sequence)
-            told = tell_device(message.tenant, body, self._channels, self._directory, after)
+            told = tell_fact(message.tenant, body, self._channels, self._directory, after)
         if isinstance(fact, DeviceDeleted):
             self._directory.forget(message.tenant, ids.to_bytes(fact.device_id))
         self._facts.append(message.id)
         self.position = after
         return told
 
-    def _asks_for_site(self, message: FactMessage, device: bytes) -> bool:
-        listening = self._channels.find(message.tenant, Topic.DEVICE, device)
+    def _asks_for_site(self, tenant: TenantId, topic: Topic, device: bytes) -> bool:
+        listening = self._channels.find(tenant, topic, device)
         return any(channel.filter.site_id is not None for channel in listening)
 
 

@@ -1,11 +1,15 @@
 """The intake: what becomes a reading, and what is refused and why."""
 
+from collections import Counter
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as some
 
-from roadstead.core.messages import Reading, SensorsChanged, ValueType, decode_fact
+from roadstead.core.messages import Reading, SensorsChanged, Uplink, ValueType, decode_fact
 from roadstead.core.ports import RefusalReason
 from roadstead.core.telemetry import DeviceCatalog, Intake, Taken
 from roadstead.core.types import ProfileField
@@ -294,6 +298,9 @@ async def test_a_message_that_nobody_can_read_harms_no_other(
     intake: Intake, acme: Tenant, system_database: Database
 ) -> None:
     class Broken:
+        def glance(self, uplink: object) -> Any:
+            raise RuntimeError("a fault of ours")
+
         def decode(self, uplink: object) -> Any:
             raise RuntimeError("a fault of ours")
 
@@ -321,7 +328,7 @@ async def test_a_message_that_nobody_can_read_harms_no_other(
 async def test_other_channels_pass_with_their_payload(intake: Intake, acme: Tenant, system_database: Database) -> None:
     device = await add_device(system_database, acme.tenant_id)
     sent = [
-        uplink(acme.tenant_id, device, {"id": "1", "status": "SUCCESS"}, channel="commands/response"),
+        uplink(acme.tenant_id, device, {"status": "ONLINE"}, channel="status"),
         uplink(acme.tenant_id, device, b"notice", channel="connected", dialect="session"),
         uplink(acme.tenant_id, device, item("t", 1.0)),
     ]
@@ -355,3 +362,106 @@ async def test_what_changed_meanwhile_is_asked_for_again(acme: Tenant, system_da
     assert await count_rules() == 1
     catalog.forget_tenant(acme.tenant_id)
     assert key not in catalog._known
+
+
+# --- the quick way and the long one ----------------------------------------------------------------------------------
+
+_SENSORS = {"d": "DOUBLE", "low": "DOUBLE", "i": "BIGINT", "b": "BOOLEAN", "s": "TEXT", "off": "DOUBLE"}
+_COLUMNS: dict[str, dict[str, Any]] = {"low": {"min": 0, "max": 10}, "off": {"active": False}}
+_FIELDS = [
+    ProfileField(name="t", value_type=ValueType.DOUBLE, min=-40, max=200, required=True),
+    ProfileField(name="n", value_type=ValueType.BIGINT, max=10),
+    ProfileField(name="on", value_type=ValueType.BOOLEAN),
+]
+
+_scalars = (
+    some.sampled_from([0, 1, -1, 10, 11, 2**53, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1])
+    | some.sampled_from([0.0, 1.5, 9.99, 10.5, 200.0, 1e308])
+    | some.booleans()
+    | some.sampled_from(["", "eco", "x" * 1_001, "a\0b"])
+)
+_objects = some.dictionaries(some.sampled_from(["t", "n", "on", "p0", "more"]), _scalars | some.none(), max_size=4)
+_times = some.sampled_from(
+    ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00+01:00", "2026-01-01T00:00:00.5Z", "2026-01-01T00:06:00Z",
+     "1969-12-31T23:59:59Z", "2026-01-01T00:00:00", "yesterday", 5]
+)  # fmt: skip
+_items = some.fixed_dictionaries(
+    {
+        "sensorId": some.sampled_from([*_SENSORS, "case", "case.t", "case/n", "t", "nothing.known", "x" * 37]),
+        "timestamp": some.one_of(some.just("2026-01-01T00:00:00Z"), some.just("2026-01-01T00:00:00Z"), _times),
+        "value": _scalars | _objects | some.none() | some.lists(some.integers(), max_size=2),
+    },
+    optional={"metadata": some.sampled_from([{}, {"a": 1}, None, 1]), "unit": some.just("C")},
+)
+_right = some.one_of(
+    some.builds(item, some.sampled_from(["d", "low", "case.t"]), some.sampled_from([0, 3, 1.5, 10, 10.5])),
+    some.builds(item, some.sampled_from(["i", "n", "case/n"]), some.sampled_from([0, 9, 11])),
+    some.builds(item, some.just("s"), some.sampled_from(["eco", "a\0b"])),
+    some.builds(item, some.just("case"), some.fixed_dictionaries({"t": some.sampled_from([1.5, 2, 201])}, optional={
+        "n": some.integers(0, 11), "on": some.booleans()})),
+)  # fmt: skip
+_messages = (
+    some.lists(_right, max_size=4)
+    | some.lists(_items, max_size=4)
+    | _items
+    | some.sampled_from([b"", b"[", b"[]", b"5", b"\xff"])
+)
+
+
+class Slow(NativeCodec):
+    """The same codec, without its quick way."""
+
+    def glance(self, uplink: Uplink) -> None:
+        """Never."""
+
+
+async def test_the_quick_way_decides_as_the_long_one_does(acme: Tenant, system_database: Database) -> None:
+    device = await add_device(system_database, acme.tenant_id)
+    for path, value_type in _SENSORS.items():
+        columns = _COLUMNS.get(path, {})
+        await add_sensor(system_database, acme.tenant_id, device, path, ValueType(value_type), **columns)
+    component = await add_component(system_database, acme.tenant_id, device, "case", _FIELDS)
+    for field in _FIELDS:
+        await add_sensor(
+            system_database, acme.tenant_id, device, f"case/{field.name}", field.value_type,
+            component_id=component, field=field.name, key=field.name,
+        )  # fmt: skip
+    await _forbid_new_sensors(system_database, acme)
+    catalog = DeviceCatalog(system_database)
+    quick, slow = (Intake(catalog, {"native": codec}) for codec in (NativeCodec(), Slow()))
+    await quick.take_in([uplink(acme.tenant_id, device, item("d", 1.0))])  # from here on nothing has to wait
+    taken: Counter[str] = Counter()
+
+    @settings(max_examples=600, deadline=None)
+    @given(_messages)
+    @example([item("d", 1), item("low", 5.0), item("i", 3), item("b", True), item("s", "eco")])
+    @example([item("d", 1.0), item("d", 2.0, "2026-01-01T00:00:00.5Z")])
+    @example([item("case", {"on": True, "t": 3}), item("d", 1.0), item("case", {"t": 200.0})])
+    def compare(message: object) -> None:
+        sent = [uplink(acme.tenant_id, device, message, received=_AT)]
+        one, other = (_at_once(intake.take_in(sent)) for intake in (quick, slow))
+        assert one == other
+        [passed] = one.accepted
+        assert [type(value) for value in passed.values] == [type(value) for value in other.accepted[0].values]
+        taken["quick" if quick._take_plain(sent[0], catalog._known[sent[0].device]) else "long"] += 1
+
+    compare()
+    assert min(taken["quick"], taken["long"]) > 50
+
+
+async def _forbid_new_sensors(database: Database, tenant: Tenant) -> None:
+    async with database.tx() as tx:
+        policy = (
+            """UPDATE tenant SET settings = settings || '{"unknownSensorPolicy": "QUARANTINE"}' WHERE tenant_id = %s"""
+        )
+        assert await tx.run(policy, tenant.tenant_id) == 1
+
+
+def _at_once(job: Coroutine[Any, Any, Taken]) -> Taken:
+    """The result of something that has nothing to wait for."""
+    try:
+        job.send(None)
+    except StopIteration as end:
+        taken: Taken = end.value
+        return taken
+    raise AssertionError("it waits")

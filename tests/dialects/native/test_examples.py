@@ -22,8 +22,11 @@ from roadstead.dialects.native.examples import BODIES
 from roadstead.dialects.native.openapi import Documents
 from roadstead.kernel.actor import Role
 from roadstead.web.edge import Edge
+from tests.alerts import add_rule, raise_alert
 from tests.conftest import Postbox, Tenant
+from tests.core.firmware.ground import Ground
 from tests.core.provisioning.devices import make_key, request_for, self_signed
+from tests.dialects.native.firmware import add_firmware
 from tests.dialects.native.fleet import MOTOR, PUMP, ok
 from tests.dialects.native.test_members import token_in
 from tests.dialects.native.test_provisioning import over_tls
@@ -38,7 +41,11 @@ READS = [
     "site.get", "registration.token-list", "device.credentials", "sensor-profile.list", "sensor-profile.get",
     "device-profile.list", "device-profile.get", "schema.index", "reading.raw", "reading.stats",
     "reading.latest-many", "reading.device", "reading.component", "quarantine.list", "quarantine.get",
-    "quarantine.stats", "meta.live", "meta.ready", "meta.info", "device.health-history",
+    "quarantine.stats", "export.list", "export.get", "channel.list", "config-artefact.list",
+    "config-artefact.get", "binding.list", "binding.get", "binding.reports", "device.desired-state", "channel.get",
+    "alert-rule.list", "alert-rule.get", "alert.list", "alert.get", "alert.stats", "alert.notifications", "event.list",
+    "event.get", "device.events", "channel.deliveries", "firmware.list", "firmware.get", "rollout.list", "rollout.get",
+    "rollout.devices", "meta.live", "meta.ready", "meta.info", "device.health-history",
 ]  # fmt: skip
 """Operations whose answers are checked that need nothing but an id. `latest-many` needs one as a parameter, too."""
 
@@ -89,7 +96,20 @@ async def world(acme: Tenant) -> World:
     group_id = ok(await api.post("/api/v1/device-groups", json=group))["id"]
     key = ok(await api.post("/api/v1/api-keys", json={"name": "old", "scopes": ["devices:read"]}))["id"]
     member = await add_person(acme, Role.MEMBER)
+    channel = ok(await api.post("/api/v1/notification-channels", json=CHANNEL))
+    artefact = ok(await api.post("/api/v1/config-artefacts", json={"name": "limits", "content": {"rpm": 900}}))["id"]
+    rule = await add_rule(acme, sensor_id)
+    alert = await raise_alert(acme, rule["id"], sensor_id)
+    target = {"targetType": "DEVICE", "targetId": device_id, "configArtefactId": artefact}
+    binding = ok(await api.put("/api/v1/desired-state-bindings", json=target))["id"]
     entry = await refuse(acme, device_id)
+    asked = {"scopeType": "DEVICE", "scopeId": device_id, "includes": ["READINGS"]}
+    span = {"from": "2026-05-01T00:00:00Z", "to": "2026-06-01T00:00:00Z"}
+    export = ok(await api.post("/api/v1/exports", json=asked | span))["id"]
+    made = await add_firmware(acme)
+    rollout = ok(await api.post(f"/api/v1/firmware/{made['id']}/rollouts", json={"target": {"deviceProfile": "pump"}}))
+    ok(await api.post(f"/api/v1/firmware/rollouts/{rollout['id']}/cancel"))
+    await Ground(acme).settle(UUID(rollout["id"]))
     return World(
         acme,
         {
@@ -99,6 +119,7 @@ async def world(acme: Tenant) -> World:
             examples.SITE: site,
             examples.ORGANIZATION: str(acme.organization_id),
             examples.ENTRY: entry,
+            examples.CONFIG_ARTEFACT: artefact,
             examples.PASSWORD: PASSWORD,
         },
         {
@@ -115,6 +136,15 @@ async def world(acme: Tenant) -> World:
             "sensor-profiles": motor["id"],
             "device-profiles": pump["id"],
             "quarantine": entry,
+            "exports": export,
+            "firmware": made["id"],
+            "rollouts": rollout["id"],
+            "alert-rules": rule["id"],
+            "alerts": alert["id"],
+            "events": alert["eventId"],
+            "notification-channels": channel["id"],
+            "config-artefacts": artefact,
+            "desired-state-bindings": binding,
         },
     )
 
@@ -170,6 +200,7 @@ async def told(edge: Edge, documentation: dict[str, Documentation]) -> Documenta
     return documentation["it"]
 
 
+CHANNEL = {"name": "old", "type": "WEBHOOK", "config": {"url": "https://hooks.example.org/1"}}
 OF_PEOPLE = ("auth.", "organization.create")
 APART = {"auth.password-reset", "auth.totp-remove", "invitation.accept", "provision.exchange", "provision.renew"}
 """Requests that need something that was said before."""

@@ -1,6 +1,7 @@
 """Members and invitations over HTTP."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -122,7 +123,7 @@ async def test_an_invitation_can_be_withdrawn_and_runs_out(acme: Tenant, globex:
 class FullPostbox:
     """Takes no mail."""
 
-    async def send(self, mail: Mail) -> None:
+    async def send(self, mail: Mail) -> Sequence[str]:
         """Not today."""
         raise Unavailable("the mail server is away")
 

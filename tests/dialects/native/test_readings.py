@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from roadstead.adapters.clickhouse import ClickHouseStore
-from roadstead.core.messages import Reading, Value, ValueType
+from roadstead.core.messages import Accepted, Reading, Value, ValueType
 from roadstead.core.telemetry import Patches, copy_line, merge_state
 from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
@@ -39,7 +39,7 @@ async def report(tenant: Tenant, device: UUID, *readings: Reading) -> None:
     columns.add(tenant.tenant_id, ids.to_bytes(device), received, readings)
     await store.insert(columns)
     patches = Patches()
-    patches.add(tenant.tenant_id, ids.to_bytes(device), received, readings)
+    patches.add(Accepted.of(tenant.tenant_id, ids.to_bytes(device), "native", "readings", received, readings))
     async with tenant.edge.system_database.tx() as tx:
         await merge_state(tx, [copy_line(key, patch, seen=True) for key, patch in patches.items()])
 

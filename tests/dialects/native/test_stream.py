@@ -15,12 +15,28 @@ import websockets
 from prometheus_client import CollectorRegistry
 
 from roadstead.bus import Bus, Publisher
-from roadstead.core.messages import Accepted, DeviceStatusChanged, Fact, FactMessage, Reading, ValueType, encode_fact
+from roadstead.core.messages import (
+    Accepted,
+    AlertChanged,
+    BindingChanged,
+    CommandChanged,
+    ConfigurationReported,
+    DesiredStateChanged,
+    DeviceStatusChanged,
+    EventRaised,
+    ExportChanged,
+    Fact,
+    FactMessage,
+    Reading,
+    ValueType,
+    encode_accepted,
+    encode_fact,
+)
 from roadstead.dialects.native import create_app, listening
 from roadstead.gateways.http import HttpServer
 from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
-from roadstead.kernel.ids import DeviceId, new_id
+from roadstead.kernel.ids import DeviceId, ExportId, SensorId, new_id
 from roadstead.web.edge import Edge
 from roadstead.web.vigil import Vigil
 from roadstead.workers.live import LiveHub, LiveMetrics
@@ -106,8 +122,8 @@ async def publisher(bus: Bus) -> AsyncIterator[Publisher]:
 async def report(publisher: Publisher, tenant: Tenant, device: UUID, *values: int) -> None:
     """A device has reported these, and they are stored."""
     readings = [Reading("one", 1_714_564_800_000 + 1_000 * value, value, '{"n":1}') for value in values]
-    message = Accepted(tenant.tenant_id, ids.to_bytes(device), "native", "readings", 1_714_564_801_000, readings)
-    await publisher.put("accepted.0", msgspec.msgpack.encode([message]), message_id=f"a{next(_numbers)}")
+    message = Accepted.of(tenant.tenant_id, ids.to_bytes(device), "native", "readings", 1_714_564_801_000, readings)
+    await publisher.put("accepted.0", encode_accepted([message]), message_id=f"a{next(_numbers)}")
 
 
 async def tell(publisher: Publisher, tenant: Tenant, fact: Fact) -> None:
@@ -161,6 +177,47 @@ async def test_readings_and_devices_are_told_as_they_happen(
     }
 
 
+async def test_what_the_rooms_of_the_core_say_is_told_under_its_topic_and_resumed(
+    server: Server, acme: Tenant, globex: Tenant, publisher: Publisher
+) -> None:
+    device, sensor = await make_sensor(acme)
+    one = new_id()
+    facts = [
+        CommandChanged(DeviceId(device), one, "SUCCESS"),
+        AlertChanged(one, DeviceId(device), "RESOLVED", new_id(), SensorId(sensor), "FIXED"),
+        EventRaised(one, DeviceId(device)),
+        EventRaised(one, None),
+        BindingChanged(one),
+        DesiredStateChanged(DeviceId(device)),
+        ConfigurationReported(DeviceId(device)),
+        ExportChanged(ExportId(one), "READY"),
+    ]
+    topics = "command,alert,event,binding,export"
+    async with server.sse(acme.key, topics=topics) as stream:
+        welcome = await stream.next()
+        for fact in facts:
+            await tell(publisher, globex, fact)
+            await tell(publisher, acme, fact)
+        heard = [await stream.event() for _ in facts]
+    async with server.sse(acme.key, topics=topics, last=heard[3][1]) as stream:
+        again = [await stream.event() for _ in facts[4:]]
+
+    id_, at = str(one), {"timestamp": "2024-05-01T12:00:00Z"}
+    of_device = {"deviceId": str(device)} | at
+    alert = {"alertId": id_, "ruleId": heard[1][2]["ruleId"], "sensorId": str(sensor), "resolution": "FIXED"}
+    assert [(name, data) for name, _, data in heard] == [
+        ("command", {"commandId": id_, "status": "SUCCESS"} | of_device),
+        ("alert", alert | {"status": "RESOLVED"} | of_device),
+        ("event", {"eventId": id_} | of_device),
+        ("event", {"eventId": id_} | at),
+        ("binding", {"type": "changed", "bindingId": id_} | at),
+        ("binding", {"type": "desired"} | of_device),
+        ("binding", {"type": "reported"} | of_device),
+        ("export", {"exportId": id_, "status": "READY"} | at),
+    ]
+    assert (again, bool(welcome["id"])) == (heard[4:], True)
+
+
 async def test_who_comes_back_hears_what_was_missed(server: Server, acme: Tenant, publisher: Publisher) -> None:
     device, _ = await make_sensor(acme)
     async with server.sse(acme.key, topics="reading") as stream:
@@ -196,7 +253,7 @@ async def test_a_quiet_stream_is_kept_alive_and_tells_where_it_is(
     [
         ({}, 422, ["topics"]),
         ({"topics": ""}, 422, ["topics"]),
-        ({"topics": "reading,event"}, 422, ["topics"]),
+        ({"topics": "reading,live"}, 422, ["topics"]),
         ({"topics": "weather"}, 422, ["topics"]),
         ({"topics": "reading", "deviceId": "{unknown}"}, 404, []),
         ({"topics": "reading", "deviceId": "{foreign}"}, 404, []),
@@ -221,12 +278,28 @@ async def test_what_cannot_be_heard_is_refused(
     assert (answer.status_code, [error.get("parameter") for error in problem.get("errors", [])]) == (status, fields)
 
 
-async def test_hearing_of_devices_needs_the_right_to_read_them(acme: Tenant) -> None:
-    key = await acme.add_key([Grant.READINGS_READ])
+@pytest.mark.parametrize(
+    ("topic", "grant"),
+    [
+        ("device", Grant.DEVICES_READ),
+        ("command", Grant.COMMANDS_READ),
+        ("alert", Grant.ALERTS_READ),
+        ("event", Grant.EVENTS_READ),
+        ("binding", Grant.CONFIG_READ),
+        ("export", Grant.EXPORTS_READ),
+    ],
+)
+async def test_hearing_of_a_topic_needs_the_right_to_read_what_it_is_about(
+    acme: Tenant, topic: str, grant: Grant
+) -> None:
+    for missing in (grant, Grant.READINGS_READ):
+        key = await acme.add_key([one for one in Grant if one is not missing])
+        answer = await acme.client(key).get("/api/v1/stream", params={"topics": topic})
+        assert (answer.status_code, answer.json()["code"]) == (403, "scope-missing")
+        assert missing in answer.json()["detail"]
 
-    answer = await acme.client(key).get("/api/v1/stream", params={"topics": "device"})
 
-    assert (answer.status_code, answer.json()["code"]) == (403, "scope-missing")
+async def test_nobody_hears_anything_without_a_credential(acme: Tenant) -> None:
     assert (await acme.client().get("/api/v1/stream", params={"topics": "device"})).status_code == 401
 
 
@@ -322,7 +395,7 @@ async def test_a_browser_shows_its_token_as_a_subprotocol(server: Server, acme: 
     ("query", "with_key", "code"),
     [
         ("topics=reading", False, 4401),
-        ("topics=alert", True, 4422),
+        ("topics=live", True, 4422),
         ("topics=reading&colour=red", True, 4422),
         ("topics=reading&cursor=x", True, 4422),
         ("topics=reading&siteId=none", True, 4404),

@@ -1,14 +1,18 @@
 """The native codec: it takes what the contract allows, says what is wrong with the rest, and never raises."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roadstead.core.downlinks import Answer, CommandAnswer
 from roadstead.core.messages import Reading, Uplink
-from roadstead.core.ports import Decoded, RefusalReason, Reported
+from roadstead.core.ports import Decoded, Refusal, RefusalReason, Reported
+from roadstead.dialects.native.downlinks import NativeAnswers
 from roadstead.dialects.native.wire import NativeCodec
-from roadstead.kernel.ids import TenantId
+from roadstead.kernel.ids import TenantId, new_id
 
 _AT = 1767225600000
 
@@ -17,6 +21,12 @@ def decode(payload: object, channel: str = "readings", source: str = "MQTT") -> 
     """What the codec makes of a payload; bytes go as they are, everything else as JSON."""
     body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
     return NativeCodec().decode(Uplink(TenantId(1), b"x" * 12, "native", channel, _AT, body, source))
+
+
+def answer(payload: object, channel: str) -> Answer | Refusal:
+    """The same, of what a device answers."""
+    body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
+    return NativeAnswers().read(Uplink(TenantId(1), b"x" * 12, "native", channel, _AT, body))
 
 
 def item(**changes: object) -> dict[str, object]:
@@ -120,11 +130,39 @@ def test_health_becomes_values_under_the_platforms_own_paths() -> None:
         assert [refusal.reason for refusal in decode(wrong, "health").refused] == [reason]
 
 
-def test_other_channels_are_checked_and_left_to_others() -> None:
+def test_a_status_is_checked_and_what_is_no_measurement_is_refused() -> None:
     assert decode({"status": "ONLINE"}, "status") == Decoded()
-    assert decode({"id": "1", "status": "SUCCESS"}, "commands/response") == Decoded()
     for channel in ("status", "commands/response", "config/reported", "gossip"):
         assert [refusal.reason for refusal in decode([1], channel).refused] == [RefusalReason.MALFORMED]
+
+
+def test_an_answer_to_a_command_says_which_and_how_it_went() -> None:
+    id_ = new_id()
+    sent = {"id": str(id_), "status": "FAILED", "result": [1], "error": "stuck", "more": True}
+    assert answer(sent, "commands/response") == CommandAnswer(id_, "FAILED", [1], "stuck")
+    assert answer({"id": str(id_), "status": "SUCCESS"}, "commands/response") == CommandAnswer(id_, "SUCCESS")
+    for wrong, reason in (
+        ({"id": "42", "status": "SUCCESS"}, RefusalReason.UNKNOWN_COMMAND),
+        ({"id": str(id_)}, RefusalReason.MISSING_FIELD),
+        ({"id": str(id_), "status": "success"}, RefusalReason.MALFORMED),
+        ({"id": str(id_), "status": "SUCCESS", "error": 5}, RefusalReason.MALFORMED),
+        (b"\xff", RefusalReason.MALFORMED),
+    ):
+        refusal = answer(wrong, "commands/response")
+        assert isinstance(refusal, Refusal) and refusal.reason is reason and refusal.whole
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    payload=st.binary(max_size=80)
+    | st.dictionaries(
+        st.sampled_from(["id", "status", "result", "error", "documentVersion", "entries"]),
+        st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=2),
+    ),
+    channel=st.sampled_from(["commands/response", "config/reported", "readings"]),
+)
+def test_no_answer_makes_the_codec_raise(payload: Any, channel: str) -> None:
+    answer(payload, channel)
 
 
 _json = st.recursive(

@@ -259,6 +259,25 @@ def test_nobody_is_read_while_the_log_is_full(door: Door, device: Device, versio
     until(lambda: len(door.log.of(device)) == 11 and door.log.of(late))
 
 
+def test_while_the_store_is_behind_everybody_gets_a_word_in_and_nobody_more(
+    door: Door, device: Device, version: int
+) -> None:
+    other = door.add_device(tenant=2)
+    eager, quiet = door.connect(device, version), door.connect(other, version)
+    door.log.behind = True
+    eager.publish(device.readings, b"first", packet_id=1)
+    eager.expect_pubacks(1)
+    for number in range(10):
+        eager.publish(device.readings, b"more", packet_id=number + 2)
+    quiet.publish(other.readings, b"first", packet_id=1)
+    quiet.expect_pubacks(1)
+    assert len(door.log.of(device)) == 1
+
+    door.call(door.log.make_room)
+
+    eager.expect_pubacks(*range(2, 12))
+
+
 def test_messages_the_log_could_not_take_end_the_session_without_a_puback(
     door: Door, device: Device, version: int
 ) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
-from chdb.session import Session
+import structlog
 
 from roadstead.adapters.clickhouse.transport import StatementFailed
 from roadstead.kernel.errors import Unavailable
@@ -23,7 +24,33 @@ from roadstead.kernel.errors import Unavailable
 T = TypeVar("T")
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: (.*)", re.DOTALL)
 _MEBIBYTE = 1 << 20
-_open_session: Callable[[str], Any] = Session
+log = structlog.get_logger()
+
+
+def _open_session(connection: str) -> Any:
+    with _stderr_as_log():
+        # Not at the head of this module: on a machine without cgroups the engine complains as soon as it is loaded.
+        from chdb.session import Session
+
+    session: Callable[[str], Any] = Session
+    return session(connection)
+
+
+@contextlib.contextmanager
+def _stderr_as_log() -> Iterator[None]:
+    """Meanwhile, what anybody prints past Python becomes one line of the log: a log of JSON lines stays one."""
+    with tempfile.TemporaryFile() as said:
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            text = said.read(4_000).decode(errors="replace").strip()
+            if text:
+                log.warning("the engine complains", text=text)
 
 
 class EngineLimits(msgspec.Struct, frozen=True):

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from roadstead.adapters.clickhouse.buckets import Grid
 from roadstead.adapters.clickhouse.transport import Parameters
-from roadstead.core.ports import Function, PointPosition, Series
+from roadstead.core.messages import ValueType
+from roadstead.core.ports import Function, PointPosition, RowColumn, Series
 from roadstead.kernel.ids import DeviceId, TenantId, to_bytes
 
 _Values = dict[str, str | int | Sequence[Any]]
@@ -125,7 +126,8 @@ def select_count(range_: Range) -> Query:
 
 def select_buckets(range_: Range, grid: Grid, functions: Sequence[Function], most: int) -> Query:
     """Device, path, bucket, then these functions (of those in `_AGGREGATES`); at most `most` rows."""
-    source, parameters = _distinct(range_, "device, path, at, number, text")
+    text = ", text" if TEXTUAL.intersection(functions) else ""
+    source, parameters = _distinct(range_, f"device, path, at, number{text}")
     columns = ", ".join(_AGGREGATES[name] for name in functions)
     bucket = grid.sql_of("toUnixTimestamp64Milli(at)")
     sql = f"""
@@ -190,6 +192,47 @@ def select_holds(range_: Range, grid: Grid, carried: Sequence[tuple[str, str, fl
     return Query(sql, parameters | grid.parameters | own)
 
 
+def select_weights(range_: Range) -> Query:
+    """Device and weight: about as many bytes as the points of each device are in memory."""
+    where, parameters = _where(range_)
+    sql = f"""
+        SELECT lower(hex(device)), {_WEIGHT} FROM {VIEW} WHERE {" AND ".join(where)} GROUP BY device ORDER BY device
+    """
+    return Query(sql, parameters)
+
+
+def select_hourly_weights(range_: Range) -> Query:
+    """The same for each hour (ms since 1970) of all together."""
+    where, parameters = _where(range_)
+    sql = f"""
+        SELECT intDiv(toUnixTimestamp64Milli(at), 3600000) * 3600000 AS hour, {_WEIGHT} FROM {VIEW}
+        WHERE {" AND ".join(where)} GROUP BY hour ORDER BY hour
+    """
+    return Query(sql, parameters)
+
+
+def select_rows(range_: Range, columns: Sequence[RowColumn]) -> Query:
+    """What `TelemetryStore.rows` says, in one piece."""
+    source, parameters = _distinct(range_, "device, path, at, number, text, meta, received")
+    values = "".join(
+        f"anyIf({_VALUE_OF[column.value_type]}, path = {{column{position}:String}}) AS `{position}`, "
+        for position, column in enumerate(columns)
+    )
+    sql = f"""
+        SELECT lower(hex(device)) AS digits, at, {values}
+               nullIf(concat('{{', arrayStringConcat(groupArrayIf(concat(toJSONString(
+                   transform(path, {{column_paths:Array(String)}}, {{column_names:Array(String)}}, path)
+               ), ':', meta), meta != ''), ','), '}}'), '{{}}') AS metadata
+        FROM ({source}) GROUP BY device, at ORDER BY device, at
+    """
+    own: _Values = {f"column{position}": column.path for position, column in enumerate(columns)}
+    own |= {
+        "column_paths": [column.path for column in columns],
+        "column_names": [column.name for column in columns],
+    }
+    return Query(sql, parameters | own)
+
+
 def select_sizes() -> Query:
     """One row about the table: parts, rows, bytes on disk."""
     sql = """
@@ -217,6 +260,8 @@ _AGGREGATES = {
     Function.RATE: f"({_DELTA}) * 1000 / nullIf(toUnixTimestamp64Milli(maxIf(at, number IS NOT NULL))"
     " - toUnixTimestamp64Milli(minIf(at, number IS NOT NULL)), 0)",
 }
+TEXTUAL = frozenset({Function.FIRST, Function.LAST})
+"""Functions that answer number and text."""
 _STATISTICS = (
     Function.MIN,
     Function.MAX,
@@ -226,6 +271,16 @@ _STATISTICS = (
     Function.MEDIAN,
     Function.P95,
 )
+
+
+_WEIGHT = "sum(40 + length(text) + length(meta))"
+# A number that a float cannot hold lies in the text.
+_VALUE_OF = {
+    ValueType.DOUBLE: "if(number IS NULL, toFloat64OrNull(text), number)",
+    ValueType.BIGINT: "if(text = '', accurateCastOrNull(number, 'Int64'), toInt64OrNull(text))",
+    ValueType.BOOLEAN: "accurateCastOrNull(number != 0, 'Bool')",
+    ValueType.TEXT: "toNullable(if(number IS NULL OR text != '', text, toString(number)))",
+}
 
 
 def _page(where: list[str], parameters: _Values, *, limit: int, descending: bool, after: PointPosition | None) -> Query:

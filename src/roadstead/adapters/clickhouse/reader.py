@@ -15,6 +15,7 @@ from roadstead.kernel.ids import DeviceId, from_bytes
 T = TypeVar("T")
 
 _TOO_MUCH = {158, 159, 160, 241, 307, 396}  # rows, time, speed, memory, bytes, result: over the limit of one query
+_NO_ROOM = {75, 243}  # cannot write; not enough space
 _OVERLOADED = {202, 203, 209, 210, 242, 252, 319, 439, 745}  # over what the server can do now
 
 
@@ -71,6 +72,8 @@ async def reach(call: Awaitable[T]) -> T:
             ) from error
         if error.code in _OVERLOADED:
             raise Unavailable("the telemetry store is overloaded") from error
+        if error.code in _NO_ROOM or "No space left on device" in str(error):
+            raise Unavailable("the telemetry store has no room on its disk") from error
         raise
 
 

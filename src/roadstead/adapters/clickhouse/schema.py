@@ -8,6 +8,8 @@ Replicated twins of the engines (paths and names from the server's `default_repl
 Distributed table is for whoever runs several shards: give it the names used here and the tables beneath others.
 """
 
+import hashlib
+
 TABLE = "point"
 ERASURES = "erasure"
 VIEW = "point_of"
@@ -51,14 +53,37 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 _POINT_OF = """
 CREATE OR REPLACE VIEW point_of{on_cluster} AS
 SELECT device, path, at, number, text, meta, received FROM point WHERE tenant = {{tenant:UInt32}}
+COMMENT '{version}'
 """
 # The wall between tenants: a query that does not say its tenant does not run.
 
-_STATEMENTS = (_POINT, _ERASURE, _POINT_OF)
+VIEW_VERSION = hashlib.sha256(_POINT_OF.encode()).hexdigest()[:16]
+"""Which view is there, as its comment says. The same one is not made again: a replacement that finds the disk full
+leaves half a definition behind, and ClickHouse does not start over that."""
+
+SELECT_VIEW_VERSION = f"SELECT comment FROM system.tables WHERE database = currentDatabase() AND name = '{VIEW}'"
+
+SELECT_WEAK_TABLES = """
+SELECT name FROM system.tables
+WHERE database = currentDatabase() AND name IN ('point', 'erasure')
+    AND NOT (engine_full LIKE '%fsync_after_insert = 1%' AND engine_full LIKE '%fsync_part_directory = 1%')
+ORDER BY name
+"""
+"""Tables that somebody has made or altered so that a power cut loses what an insert has answered for."""
 
 
-def schema_statements(*, cluster: str = "", replicated: bool = False) -> list[str]:
-    """What makes the tables and the view, in order."""
-    on_cluster = f" ON CLUSTER `{cluster}`" if cluster else ""
+def table_statements(*, cluster: str = "", replicated: bool = False) -> list[str]:
+    """What makes the tables, in order."""
     engine = "Replicated" if replicated else ""
-    return [statement.format(on_cluster=on_cluster, engine=engine).strip() for statement in _STATEMENTS]
+    return [
+        statement.format(on_cluster=_on_cluster(cluster), engine=engine).strip() for statement in (_POINT, _ERASURE)
+    ]
+
+
+def view_statement(*, cluster: str = "") -> str:
+    """What makes the view of `VIEW_VERSION`, in place of whatever is there."""
+    return _POINT_OF.format(on_cluster=_on_cluster(cluster), version=VIEW_VERSION).strip()
+
+
+def _on_cluster(cluster: str) -> str:
+    return f" ON CLUSTER `{cluster}`" if cluster else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,7 +14,15 @@ from roadstead.adapters.clickhouse.columns import NativeColumns
 from roadstead.adapters.clickhouse.erasures import Erasure
 from roadstead.adapters.clickhouse.queries import Query, Range
 from roadstead.adapters.clickhouse.reader import ContentRow, PointRow, decode, device_of, reach, rows
-from roadstead.adapters.clickhouse.schema import TABLE, schema_statements
+from roadstead.adapters.clickhouse.schema import (
+    SELECT_VIEW_VERSION,
+    SELECT_WEAK_TABLES,
+    TABLE,
+    VIEW_VERSION,
+    table_statements,
+    view_statement,
+)
+from roadstead.adapters.clickhouse.tables import read_rows
 from roadstead.adapters.clickhouse.transport import Address, HttpTransport, StatementFailed, Transport
 from roadstead.core.ports import (
     Bucket,
@@ -22,6 +30,7 @@ from roadstead.core.ports import (
     PointColumns,
     PointPosition,
     PointStatistics,
+    RowColumn,
     Series,
     Span,
     StoredPoint,
@@ -62,8 +71,16 @@ class ClickHouseStore:
 
     async def prepare(self, *, cluster: str = "", replicated: bool = False) -> None:
         """Make the tables where they are missing."""
-        for statement in schema_statements(cluster=cluster, replicated=replicated):
+        for statement in table_statements(cluster=cluster, replicated=replicated):
             await reach(self._transport.command(statement, {}))
+        views = decode(await reach(self._transport.query(SELECT_VIEW_VERSION, {})), tuple[str])
+        # In a cluster only one server was asked, and another may be new.
+        if cluster or views != [(VIEW_VERSION,)]:
+            await reach(self._transport.command(view_statement(cluster=cluster), {}))
+
+    async def weak_tables(self) -> list[str]:
+        """Tables that do not sync every insert to disk, though we have made them so: names."""
+        return [name for (name,) in decode(await self._transport.query(SELECT_WEAK_TABLES, {}), tuple[str])]
 
     def columns(self) -> NativeColumns:
         """An empty batch."""
@@ -76,9 +93,11 @@ class ClickHouseStore:
         if not columns.count:
             return
         begun = time.perf_counter()
-        block = await asyncio.to_thread(columns.encode)
+        block, is_distinct = await asyncio.to_thread(lambda: (columns.encode(), columns.are_distinct()))
         check = erasures.select_erasures(columns.oldest_received)
-        answer = await reach(self._transport.insert(TABLE, block, then=check.sql, parameters=check.parameters))
+        answer = await reach(
+            self._transport.insert(TABLE, block, is_distinct=is_distinct, then=check.sql, parameters=check.parameters)
+        )
         for erasure in decode(answer, Erasure):
             if (erasure.tenant, bytes.fromhex(erasure.device)) in columns.devices:
                 await self._erase(erasure)
@@ -123,6 +142,15 @@ class ClickHouseStore:
         return await self._points(
             queries.select_device_points(range_, device, prefix, limit=limit, descending=descending, after=after)
         )
+
+    async def rows(
+        self, tenant: TenantId, devices: Sequence[DeviceId], columns: Sequence[RowColumn], span: Span
+    ) -> AsyncIterator[bytes]:
+        """What these paths of these devices hold, as rows in Arrow IPC streams of some MB."""
+        start, end = clip(span)
+        if devices and columns and start < end:
+            async for piece in read_rows(self._transport, tenant, devices, columns, start, end):
+                yield piece
 
     async def latest(self, tenant: TenantId, series: Sequence[Series]) -> list[StoredPoint]:
         """The newest point of each series that has one, in the order asked for."""

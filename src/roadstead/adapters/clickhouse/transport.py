@@ -19,6 +19,8 @@ Parameters = Mapping[str, str | int | Sequence[Any]]
 
 ROWS = "JSONCompactEachRow"
 """The format that rows are read in: one JSON array a line."""
+ARROW = "ArrowStream"
+"""The format of results that go into files."""
 
 READ_SETTINGS = {
     "readonly": "2",
@@ -31,7 +33,13 @@ READ_SETTINGS = {
 INSERT_SETTINGS = {"max_partitions_per_insert_block": "0", "async_insert": "0"}
 """A batch may hold points of any number of months (a history that is imported), and is durable when it is answered."""
 
+DISTINCT_SETTINGS = INSERT_SETTINGS | {"optimize_on_insert": "0"}
+"""No key is twice in the batch, so it need not be looked for: that is half the work of an insert."""
+
 _DELETE_TIMEOUT_S = 600
+_PATIENCE_S = 5.0
+"""A query may take longer than this, but only of a server that says meanwhile that it lives."""
+_PING_TIMEOUT_S = 3.0
 
 
 class StatementFailed(Exception):
@@ -45,14 +53,14 @@ class StatementFailed(Exception):
 class Transport(Protocol):
     """Carries statements to one ClickHouse database. Raises `StatementFailed`, or `Unavailable` when none is there."""
 
-    async def insert(self, table: str, block: bytes, *, then: str, parameters: Parameters) -> bytes:
+    async def insert(self, table: str, block: bytes, *, is_distinct: bool, then: str, parameters: Parameters) -> bytes:
         """Append a block in the Native format, durably; then the rows of a query that sees it.
 
-        It does not wait behind readers.
+        `is_distinct`: no key is in it twice. It does not wait behind readers.
         """
 
-    async def query(self, sql: str, parameters: Parameters) -> bytes:
-        """Rows in `ROWS`; the statement can change nothing."""
+    async def query(self, sql: str, parameters: Parameters, format_: str = ROWS) -> bytes:
+        """Rows in a format; the statement can change nothing."""
 
     async def command(self, sql: str, parameters: Parameters) -> None:
         """Run a statement that changes something."""
@@ -111,21 +119,30 @@ class HttpTransport:
         # The client is synchronous: its asynchronous twin would bring a second HTTP stack, and threads cost nothing
         # beside a query of milliseconds.
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="clickhouse")
+        # Apart, for the others may all be waiting for a server that hangs.
+        self._pings = ThreadPoolExecutor(1, thread_name_prefix="clickhouse-ping")
         self._client: Any = None
         self._connecting = asyncio.Lock()
 
-    async def insert(self, table: str, block: bytes, *, then: str, parameters: Parameters) -> bytes:
+    async def insert(self, table: str, block: bytes, *, is_distinct: bool, then: str, parameters: Parameters) -> bytes:
         """Append a block in the Native format, durably; then the rows of a query that sees it."""
-        await self._run(
-            lambda client: client.raw_insert(table, insert_block=block, fmt="Native", settings=INSERT_SETTINGS)
-        )
+        settings = DISTINCT_SETTINGS if is_distinct else INSERT_SETTINGS
+        await self._run(lambda client: client.raw_insert(table, insert_block=block, fmt="Native", settings=settings))
         return await self.query(then, parameters)
 
-    async def query(self, sql: str, parameters: Parameters) -> bytes:
-        """Rows in `ROWS`; the statement can change nothing."""
-        return await self._run(
-            lambda client: bytes(client.raw_query(sql, dict(parameters), settings=READ_SETTINGS, fmt=ROWS))
+    async def query(self, sql: str, parameters: Parameters, format_: str = ROWS) -> bytes:
+        """Rows in a format; the statement can change nothing."""
+        asking = asyncio.ensure_future(
+            self._run(
+                lambda client: bytes(client.raw_query(sql, dict(parameters), settings=READ_SETTINGS, fmt=format_))
+            )
         )
+        try:
+            while not (await asyncio.wait([asking], timeout=_PATIENCE_S))[0]:
+                await self._check_alive()
+            return await asking
+        finally:
+            asking.cancel()
 
     async def command(self, sql: str, parameters: Parameters) -> None:
         """Run a statement that changes something."""
@@ -137,10 +154,24 @@ class HttpTransport:
         if client is not None:
             await asyncio.get_running_loop().run_in_executor(self._threads, client.close)
         self._threads.shutdown(wait=False)
+        self._pings.shutdown(wait=False)
 
     async def _run(self, call: Callable[[Any], T]) -> T:
         client = self._client or await self._connect()
         return await asyncio.get_running_loop().run_in_executor(self._threads, _translated, call, client)
+
+    async def _check_alive(self) -> None:
+        """Raises `Unavailable` when the server takes connections, perhaps, and answers nothing."""
+        client = self._client
+        try:
+            async with asyncio.timeout(_PING_TIMEOUT_S):
+                alive = client is not None and await asyncio.get_running_loop().run_in_executor(
+                    self._pings, client.ping, _PING_TIMEOUT_S
+                )
+        except (TimeoutError, OSError):
+            alive = False
+        if not alive:
+            raise Unavailable("the telemetry store does not answer")
 
     async def _connect(self) -> Any:
         async with self._connecting:

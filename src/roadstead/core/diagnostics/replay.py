@@ -22,6 +22,8 @@ from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.time import to_millis
 
+_ANSWERS = frozenset({RefusalReason.UNKNOWN_COMMAND, RefusalReason.LATE_ANSWER})
+
 
 @operation(Grant.QUARANTINE_WRITE)
 async def replay_entries(
@@ -63,8 +65,8 @@ async def _check(
         if entry.device_id is None:
             detail = "the message does not say which device it is about"
             failed[entry.id] = Refusal(RefusalReason.UNKNOWN_SENSOR, detail, entry.payload)
-        elif entry.dialect == SESSION:
-            # It never came in, and its topic does not say what it would mean here.
+        elif entry.dialect == SESSION or entry.reason in _ANSWERS:
+            # It never came in, and its topic does not say what it would mean here; or it came too late to mean a thing.
             failed[entry.id] = Refusal(entry.reason, entry.detail, entry.payload)
         else:
             uplinks[entry.id] = Uplink(

@@ -8,7 +8,8 @@ from roadstead.core.identity.bootstrap import (
     found_platform,
     set_password,
 )
-from roadstead.core.identity.entrance import authenticate
+from roadstead.core.identity.entrance import authenticate, authenticate_client_token
+from roadstead.core.identity.exchanges import exchange_key
 from roadstead.core.identity.invitations import (
     accept_invitation,
     create_invitation,
@@ -55,6 +56,7 @@ __all__ = [
     "SignedIn",
     "accept_invitation",
     "authenticate",
+    "authenticate_client_token",
     "begin_second_factor",
     "change_key",
     "change_member",
@@ -67,6 +69,7 @@ __all__ = [
     "create_organization",
     "create_owner",
     "create_system_key",
+    "exchange_key",
     "find_self",
     "found_platform",
     "get_key",

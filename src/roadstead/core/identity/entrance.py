@@ -2,6 +2,9 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
+
+import msgspec
 
 from roadstead.core.identity import model, signing, tokens
 from roadstead.core.identity.store import keys, sessions
@@ -24,17 +27,36 @@ async def authenticate(entry: Entry, credential: str) -> Actor:
     a network it is not meant for, or nobody may work in the organization.
     """
     if credential.startswith("sk_"):
-        return await _key(entry, credential)
+        return await authenticate_key(entry, credential)
     return await _session(entry, credential)
 
 
-async def _key(entry: Entry, secret: str) -> Actor:
+async def authenticate_key(entry: Entry, secret: str) -> Actor:
+    """Whose API key this is; see `authenticate`."""
     now = time.now()
     known = None
     if _KEY.fullmatch(secret):
         known = await keys.select_known_key(entry.tx, tokens.digest(secret), now)
     if known is None:
         raise Unauthenticated("no such API key")
+    return await _admit(entry, known, now)
+
+
+async def authenticate_client_token(entry: Entry, secret: str) -> Actor:
+    """Who holds a token of `exchange_key`: the key it was given for, as far as that may read.
+
+    Raises `Unauthenticated` when either is not, or no longer, good; `Forbidden` like `authenticate`.
+    """
+    now = time.now()
+    known = await keys.select_key_of_token(entry.tx, tokens.digest(secret), now)
+    if known is None:
+        raise Unauthenticated("the token is not good, or not any more: exchange the API key for another")
+    actor = await _admit(entry, known, now)
+    reads = frozenset(grant for grant in actor.grants if grant.endswith(":read"))
+    return msgspec.structs.replace(actor, grants=reads)
+
+
+async def _admit(entry: Entry, known: keys.KnownKey, now: datetime) -> Actor:
     if known.revoked_at is not None:
         raise Unauthenticated("this API key was revoked")
     if known.expires_at is not None and known.expires_at <= now:
@@ -51,7 +73,7 @@ async def _key(entry: Entry, secret: str) -> Actor:
         name=known.name,
         tenant_id=known.tenant_id,
         organization_id=known.organization_id,
-        grants=frozenset(_SCOPES[scope] for scope in known.scopes if scope in _SCOPES),
+        grants=_read_scopes(tuple(known.scopes)),
         request_id=entry.request_id,
         address=entry.address,
         expires_at=known.expires_at,
@@ -90,6 +112,12 @@ async def _session(entry: Entry, text: str) -> Actor:
         request_id=entry.request_id,
         address=entry.address,
     )
+
+
+@lru_cache(maxsize=1024)
+def _read_scopes(scopes: tuple[str, ...]) -> frozenset[Grant]:
+    """What somebody with these may do. Keys have few combinations among them."""
+    return frozenset(_SCOPES[scope] for scope in scopes if scope in _SCOPES)
 
 
 def _is_stale(seen_at: datetime | None, now: datetime) -> bool:

@@ -1,13 +1,14 @@
 """The registry: spaces, devices with their components and sensors, sites, groups of devices."""
 
 from roadstead.core.registry.bulk import MAX_TARGETS, BulkAction, BulkOperation, BulkOutcome, Deletion, change_in_bulk
-from roadstead.core.registry.checks import Location
+from roadstead.core.registry.checks import Location, merge
 from roadstead.core.registry.components import (
     change_component,
     create_component,
     delete_component,
     get_component,
     list_components,
+    load_component,
     load_components,
     replace_component,
 )
@@ -23,6 +24,8 @@ from roadstead.core.registry.devices import (
     get_device_stats,
     list_devices,
     load_device,
+    load_device_ids,
+    load_device_lines,
     note_hardware,
     replace_device,
     set_device_status,
@@ -40,11 +43,14 @@ from roadstead.core.registry.groups import (
     count_members,
     create_group,
     delete_group,
+    find_memberships,
     get_group,
     list_groups,
     list_members,
+    load_group,
     preview_members,
     replace_group,
+    walk_members,
 )
 from roadstead.core.registry.model import (
     Component,
@@ -53,6 +59,7 @@ from roadstead.core.registry.model import (
     Device,
     DeviceChange,
     DeviceDraft,
+    DeviceLine,
     DeviceStatus,
     GroupBy,
     Latest,
@@ -82,6 +89,15 @@ from roadstead.core.registry.sites import (
     sites_below,
 )
 from roadstead.core.registry.spaces import create_space, list_spaces, load_default_space, load_space
+from roadstead.core.registry.topologies import (
+    PlacedDevice,
+    Topology,
+    find_placed_device,
+    find_topology,
+    list_placed_devices,
+    list_topologies,
+    load_addresses,
+)
 
 __all__ = [
     "MAX_TARGETS",
@@ -98,11 +114,13 @@ __all__ = [
     "DeviceGroup",
     "DeviceGroupChange",
     "DeviceGroupDraft",
+    "DeviceLine",
     "DeviceStats",
     "DeviceStatus",
     "GroupBy",
     "Latest",
     "Location",
+    "PlacedDevice",
     "Sensor",
     "SensorChange",
     "SensorDraft",
@@ -114,6 +132,7 @@ __all__ = [
     "TagExpression",
     "TagOperator",
     "TagSelector",
+    "Topology",
     "add_device",
     "await_check_in",
     "change_component",
@@ -135,6 +154,9 @@ __all__ = [
     "delete_group",
     "delete_sensor",
     "delete_site",
+    "find_memberships",
+    "find_placed_device",
+    "find_topology",
     "get_component",
     "get_device",
     "get_device_stats",
@@ -146,14 +168,22 @@ __all__ = [
     "list_devices",
     "list_groups",
     "list_members",
+    "list_placed_devices",
     "list_sensors",
     "list_sites",
     "list_spaces",
+    "list_topologies",
+    "load_addresses",
+    "load_component",
     "load_components",
     "load_default_space",
     "load_device",
+    "load_device_ids",
+    "load_device_lines",
+    "load_group",
     "load_sites",
     "load_space",
+    "merge",
     "note_hardware",
     "preview_members",
     "replace_component",
@@ -163,4 +193,5 @@ __all__ = [
     "replace_site",
     "set_device_status",
     "sites_below",
+    "walk_members",
 ]

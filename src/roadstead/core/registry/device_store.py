@@ -7,14 +7,14 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from roadstead.core.registry.model import Device, GroupBy, Space
+from roadstead.core.registry.model import Device, DeviceLine, GroupBy, Space
 from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
 from roadstead.db.filters import Column, ColumnType, Fields, Json, Place, Rows, Words, compile_filter
 from roadstead.kernel.filter import Filter
 from roadstead.kernel.ids import DeviceId, SpaceId
 from roadstead.kernel.page import Page, PageQuery
 
-_DEVICES = Listing(
+DEVICES = Listing(
     columns="""
         device.id, device.space_id, device.ordinal, device.name, device.external_id, device.serial_number,
         device.status, device.online, device.virtual, device.profile_id,
@@ -84,12 +84,12 @@ _GROUP_KEYS = {
 
 async def select_device(tx: Tx, device_id: DeviceId) -> Device | None:
     """One device."""
-    return await tx.one(Device, f"SELECT {_DEVICES.columns} FROM {_DEVICES.source} {_BY_ID}", tx.tenant, device_id)
+    return await tx.one(Device, f"SELECT {DEVICES.columns} FROM {DEVICES.source} {_BY_ID}", tx.tenant, device_id)
 
 
 async def lock_device(tx: Tx, device_id: DeviceId) -> Device | None:
     """One device, which nobody else changes until this transaction ends."""
-    sql = f"SELECT {_DEVICES.columns} FROM {_DEVICES.source} {_BY_ID} FOR NO KEY UPDATE OF device"
+    sql = f"SELECT {DEVICES.columns} FROM {DEVICES.source} {_BY_ID} FOR NO KEY UPDATE OF device"
     return await tx.one(Device, sql, tx.tenant, device_id)
 
 
@@ -102,12 +102,12 @@ async def list_devices(tx: Tx, where: Filter, sort: str | None, page: PageQuery)
     if keys[-1].sql == "device.status":
         # Within a status by name, as the index has it: else every page would sort all devices of the status.
         keys.append(SortKey("device.name", keys[-1].descending))
-    return await _DEVICES.page(tx, Device, _conditions(tx, where), keys, page)
+    return await DEVICES.page(tx, Device, _conditions(tx, where), keys, page)
 
 
 async def count_devices(tx: Tx, where: Filter) -> int:
     """How many devices the filter is true for."""
-    return await _DEVICES.count(tx, _conditions(tx, where))
+    return await DEVICES.count(tx, _conditions(tx, where))
 
 
 async def select_ids(tx: Tx, where: Filter, *, limit: int) -> list[DeviceId]:
@@ -115,6 +115,29 @@ async def select_ids(tx: Tx, where: Filter, *, limit: int) -> list[DeviceId]:
     conditions = _conditions(tx, where)
     sql = f"SELECT device.id FROM device WHERE {_text(conditions)} ORDER BY device.name, device.id LIMIT %s"
     return [row[0] for row in await tx.rows(sql, *_params(conditions), limit)]
+
+
+async def walk_devices(
+    tx: Tx, where: Filter, *, after: tuple[str, DeviceId] | None, most: int
+) -> list[tuple[str, DeviceId]]:
+    """The next so many devices, by name and id, that the filter is true for."""
+    conditions = _conditions(tx, where)
+    if after is not None:
+        conditions.append(Condition("(device.name, device.id) > (%s, %s)", after))
+    sql = f"""
+        SELECT device.name, device.id FROM device WHERE {_text(conditions)} ORDER BY device.name, device.id LIMIT %s
+    """
+    return [(name, id_) for name, id_ in await tx.rows(sql, *_params(conditions), most)]
+
+
+async def select_lines(tx: Tx, where: Filter, *, limit: int | None) -> list[DeviceLine]:
+    """The first so many devices, by name, that the filter is true for, in a few words."""
+    conditions = _conditions(tx, where)
+    sql = f"""
+        SELECT device.id, device.profile_id, device.firmware_version FROM device WHERE {_text(conditions)}
+        ORDER BY device.name, device.id LIMIT %s
+    """
+    return await tx.all(DeviceLine, sql, *_params(conditions), limit)
 
 
 async def count_by(tx: Tx, where: Filter, group_by: GroupBy) -> list[tuple[str | None, int]]:

@@ -23,6 +23,7 @@ from roadstead.core.registry.model import (
     Device,
     DeviceChange,
     DeviceDraft,
+    DeviceLine,
     DeviceStatus,
     GroupBy,
 )
@@ -84,6 +85,16 @@ async def load_device(work: Work, device_id: DeviceId) -> Device:
     if device is None:
         raise NotFound("device", device_id)
     return device
+
+
+async def load_device_ids(work: Work, where: Filter, *, limit: int) -> list[DeviceId]:
+    """The first so many devices, by name, that a filter is true for, without asking for rights."""
+    return await device_store.select_ids(work.tx, await resolve(work, where), limit=limit)
+
+
+async def load_device_lines(work: Work, where: Filter, *, limit: int | None = None) -> list[DeviceLine]:
+    """What kind devices are that a filter is true for, and what they run; by name, without asking for rights."""
+    return await device_store.select_lines(work.tx, await resolve(work, where), limit=limit)
 
 
 # --- making and changing ---------------------------------------------------------------------------------------------

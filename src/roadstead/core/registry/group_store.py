@@ -73,6 +73,10 @@ def _values(group: DeviceGroup) -> tuple[Any, ...]:
     return group.name, group.description, Jsonb(group.selector), group.updated_at, group.version
 
 
-async def delete_group(tx: Tx, group_id: GroupId) -> None:
-    """Forget a group."""
-    await tx.run("DELETE FROM device_group WHERE tenant_id = %s AND id = %s", tx.tenant, group_id)
+async def delete_group(tx: Tx, group_id: GroupId) -> bool:
+    """False when rows of rooms above refer to it; the transaction is of no more use then."""
+    try:
+        await tx.run("DELETE FROM device_group WHERE tenant_id = %s AND id = %s", tx.tenant, group_id)
+    except psycopg.errors.ForeignKeyViolation:
+        return False
+    return True

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from roadstead.core.messages import GroupChanged
 from roadstead.core.operation import operation
 from roadstead.core.registry import device_store, group_store
 from roadstead.core.registry.checks import merge
@@ -15,8 +16,8 @@ from roadstead.core.registry.search import resolve, selected
 from roadstead.core.work import Work, check_version
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Conflict, Invalid, NotFound
-from roadstead.kernel.filter import EVERYTHING, contains
-from roadstead.kernel.ids import GroupId, new_id
+from roadstead.kernel.filter import EVERYTHING, And, In, contains
+from roadstead.kernel.ids import DeviceId, GroupId, new_id
 from roadstead.kernel.page import Page, PageQuery
 
 
@@ -96,10 +97,12 @@ async def replace_group(work: Work, group_id: GroupId, draft: DeviceGroupDraft, 
 
 @operation(Grant.DEVICES_WRITE)
 async def delete_group(work: Work, group_id: GroupId, *, expected: int | None) -> None:
-    """Delete a group; its devices stay."""
+    """Delete a group; its devices stay. `Conflict` while something is meant for the group."""
     group = await _lock(work, group_id, expected)
-    await group_store.delete_group(work.tx, group_id)
+    if not await group_store.delete_group(work.tx, group_id):
+        raise Conflict("something is bound to this group", code="in-use")
     work.record("device-group.delete", group_id, before=group)
+    work.emit(GroupChanged(group_id))
 
 
 async def load_group(work: Work, group_id: GroupId) -> DeviceGroup:
@@ -108,6 +111,26 @@ async def load_group(work: Work, group_id: GroupId) -> DeviceGroup:
     if group is None:
         raise NotFound("device group", group_id)
     return group
+
+
+async def find_memberships(
+    work: Work, group_ids: Sequence[GroupId], among: Sequence[DeviceId]
+) -> dict[GroupId, set[DeviceId]]:
+    """Which of these devices are members of which of these groups at present, without asking for rights."""
+    found: dict[GroupId, set[DeviceId]] = {}
+    for group_id in group_ids:
+        where = And((In(("id",), tuple(among)), In(("groupId",), (group_id,))))
+        members = await device_store.select_ids(work.tx, await resolve(work, where), limit=len(among))
+        found[group_id] = set(members)
+    return found
+
+
+async def walk_members(
+    work: Work, group_id: GroupId, *, after: tuple[str, DeviceId] | None, most: int
+) -> list[tuple[str, DeviceId]]:
+    """The next members of a group by name and id; none when it is gone. Without asking for rights."""
+    where = await resolve(work, In(("groupId",), (group_id,)))
+    return await device_store.walk_devices(work.tx, where, after=after, most=most)
 
 
 def _merge_selector(old: TagSelector, patch: Mapping[str, Any]) -> TagSelector:
@@ -139,5 +162,7 @@ async def _write(work: Work, before: DeviceGroup, draft: DeviceGroupDraft) -> De
     )
     if not await group_store.update_group(work.tx, after):
         raise Conflict.taken("device group", "name", draft.name)
+    if after.selector != before.selector:
+        work.emit(GroupChanged(after.id))
     work.record("device-group.update", after.id, before=before, after=after)
     return after

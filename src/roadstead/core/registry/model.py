@@ -94,6 +94,14 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
+class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A device in a few words, for whoever looks at very many."""
+
+    id: DeviceId
+    profile_id: ProfileId | None
+    firmware_version: str | None
+
+
 class DeviceDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A device to be made."""
 

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from roadstead.core.messages import SitesChanged
 from roadstead.core.operation import operation
 from roadstead.core.registry import device_store, site_store
 from roadstead.core.registry.checks import merge, merge_location
@@ -138,6 +139,7 @@ async def _reassign(work: Work, site: Site, children: Sequence[SiteId], target: 
     for child_id in children:
         child = await load_site(work, child_id)
         await _write(work, child, _draft(child, parent_id=target))
+    work.emit(SitesChanged())
 
 
 def _draft(site: Site, *, parent_id: SiteId) -> SiteDraft:
@@ -170,6 +172,7 @@ async def _write(work: Work, before: Site, draft: SiteDraft) -> Site:
         raise Conflict.taken("site", "name", draft.name)
     if moved:
         await site_store.trace_lineages(work.tx, before.id)
+        work.emit(SitesChanged())
     after = await load_site(work, before.id)
     work.record("site.update", before.id, before=before, after=after)
     return after

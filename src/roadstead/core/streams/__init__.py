@@ -7,15 +7,17 @@ from roadstead.core.streams.matching import (
     Told,
     Wanted,
     find_lacking,
-    read_device_event,
-    tell_device,
+    read_fact,
+    tell_fact,
     tell_readings,
 )
 from roadstead.core.streams.model import (
+    GRANTS,
     UNSERVED_TOPICS,
     DeviceEvent,
     DeviceEventType,
     Event,
+    FactEvent,
     Gap,
     Live,
     Parcel,
@@ -31,6 +33,7 @@ from roadstead.core.streams.model import (
 from roadstead.core.streams.service import open_filter
 
 __all__ = [
+    "GRANTS",
     "UNSERVED_TOPICS",
     "Channel",
     "Channels",
@@ -38,6 +41,7 @@ __all__ = [
     "DeviceEventType",
     "Directory",
     "Event",
+    "FactEvent",
     "Gap",
     "Live",
     "Parcel",
@@ -52,8 +56,8 @@ __all__ = [
     "Wanted",
     "find_lacking",
     "open_filter",
-    "read_device_event",
+    "read_fact",
     "read_position",
-    "tell_device",
+    "tell_fact",
     "tell_readings",
 ]

@@ -4,19 +4,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from roadstead.core.messages import (
-    Accepted,
+    AlertChanged,
+    AnyFact,
+    BindingChanged,
+    CommandChanged,
+    ConfigurationReported,
+    DesiredStateChanged,
     DeviceChanged,
     DeviceCreated,
     DeviceDeleted,
     DeviceStatusChanged,
+    EventRaised,
+    ExportChanged,
     FactMessage,
-    decode_fact,
+    Logged,
 )
 from roadstead.core.streams.directory import Directory
 from roadstead.core.streams.model import (
     DeviceEvent,
     DeviceEventType,
     Event,
+    FactEvent,
     Position,
     ReadingEvent,
     StreamFilter,
@@ -80,10 +88,10 @@ class Channels:
         """Whether any of them asks in which site a device stands."""
         return bool(self._sites)
 
-    def find(self, tenant: TenantId, topic: Topic, device: bytes) -> Sequence[Channel]:
-        """Those that may want to hear something about a device."""
+    def find(self, tenant: TenantId, topic: Topic, device: bytes | None) -> Sequence[Channel]:
+        """Those that may want to hear something about a device, or about no device in particular."""
         open_ = self._open.get((tenant, topic), ())
-        named = self._named.get((tenant, topic, device), ())
+        named = () if device is None else self._named.get((tenant, topic, device), ())
         return [*open_, *named] if open_ and named else open_ or named
 
 
@@ -91,19 +99,19 @@ Told = dict[Channel, list[Event]]
 """The events for each channel that has some, in order."""
 
 
-def find_lacking(pack: Sequence[Accepted], channels: Channels, directory: Directory) -> Wanted:
+def find_lacking(pack: Sequence[Logged], channels: Channels, directory: Directory) -> Wanted:
     """What the directory has to learn before `tell_readings` can tell everything."""
     wanted: Wanted = {}
     for message in pack:
-        if message.readings and channels.find(message.tenant, Topic.READING, message.device):
-            paths = {reading.path for reading in message.readings if not reading.path.startswith("$")}
+        if message.paths.names and channels.find(message.tenant, Topic.READING, message.device):
+            paths = {path for path in message.paths.names if not path.startswith("$")}
             if paths and directory.lacks(message.tenant, message.device, paths):
                 wanted.setdefault(message.tenant, {}).setdefault(message.device, set()).update(paths)
     return wanted
 
 
 def tell_readings(
-    pack: Sequence[Accepted], channels: Channels, directory: Directory, before: Position, *, skip: int = 0
+    pack: Sequence[Logged], channels: Channels, directory: Directory, before: Position, *, skip: int = 0
 ) -> Told:
     """The events of a pack of ACCEPTED; `before` is the position before it, `skip` how many readings were told already.
 
@@ -112,7 +120,7 @@ def tell_readings(
     told: Told = {}
     index = 0
     for message in pack:
-        first, index = index, index + len(message.readings)
+        first, index = index, index + len(message.paths.names)
         candidates = channels.find(message.tenant, Topic.READING, message.device)
         known = directory.find(message.tenant, message.device) if candidates and index > skip else None
         if known is None:
@@ -136,9 +144,8 @@ def tell_readings(
     return told
 
 
-def read_device_event(message: FactMessage) -> DeviceEvent | None:
+def read_fact(message: FactMessage, fact: AnyFact) -> DeviceEvent | FactEvent | None:
     """What a fact says to listeners, if anything."""
-    fact = decode_fact(message.fact)
     at = from_millis(message.at)
     match fact:
         case DeviceCreated():
@@ -149,20 +156,32 @@ def read_device_event(message: FactMessage) -> DeviceEvent | None:
             return DeviceEvent(DeviceEventType.DELETED, fact.device_id, at)
         case DeviceStatusChanged():
             return DeviceEvent(DeviceEventType.STATUS, fact.device_id, at, fact.status, fact.online)
+        case CommandChanged():
+            return FactEvent(Topic.COMMAND, fact, at)
+        case AlertChanged():
+            return FactEvent(Topic.ALERT, fact, at)
+        case EventRaised():
+            return FactEvent(Topic.EVENT, fact, at)
+        case BindingChanged() | DesiredStateChanged() | ConfigurationReported():
+            return FactEvent(Topic.BINDING, fact, at)
+        case ExportChanged():
+            return FactEvent(Topic.EXPORT, fact, at)
     return None
 
 
-def tell_device(
-    tenant: TenantId, body: DeviceEvent, channels: Channels, directory: Directory, position: Position
+def tell_fact(
+    tenant: TenantId, body: DeviceEvent | FactEvent, channels: Channels, directory: Directory, position: Position
 ) -> Told:
     """The event for each channel that wants it; `position` is the one after it."""
-    device = ids.to_bytes(body.device_id)
     event = Event(body, position)
-    known = directory.find(tenant, device)
+    device = None if body.device_id is None else ids.to_bytes(body.device_id)
+    known = None if device is None else directory.find(tenant, device)
+    sensor_id = body.fact.sensor_id if isinstance(body, FactEvent) and isinstance(body.fact, AlertChanged) else None
     return {
         channel: [event]
-        for channel in channels.find(tenant, Topic.DEVICE, device)
-        if channel.filter.site_id is None or (known is not None and channel.filter.site_id in known.sites)
+        for channel in channels.find(tenant, body.topic, device)
+        if (channel.filter.site_id is None or (known is not None and channel.filter.site_id in known.sites))
+        and (sensor_id is None or channel.filter.sensors is None or sensor_id in channel.filter.sensors)
     }
 
 

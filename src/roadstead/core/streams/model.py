@@ -9,7 +9,18 @@ from uuid import UUID
 
 import msgspec
 
-from roadstead.core.messages import Reading, ValueType
+from roadstead.core.messages import (
+    AlertChanged,
+    BindingChanged,
+    CommandChanged,
+    ConfigurationReported,
+    DesiredStateChanged,
+    EventRaised,
+    ExportChanged,
+    Reading,
+    ValueType,
+)
+from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid, TooMany
 from roadstead.kernel.ids import DeviceId, SensorId, SiteId, TenantId
 
@@ -19,10 +30,26 @@ class Topic(StrEnum):
 
     READING = "reading"
     DEVICE = "device"
+    COMMAND = "command"
+    ALERT = "alert"
+    EVENT = "event"
+    BINDING = "binding"
+    EXPORT = "export"
 
 
-UNSERVED_TOPICS = frozenset({"command", "alert", "event", "binding", "export", "live"})
+UNSERVED_TOPICS = frozenset({"live"})
 """Topics of the native contract that nothing speaks on yet."""
+
+GRANTS = {
+    Topic.READING: Grant.READINGS_READ,
+    Topic.DEVICE: Grant.DEVICES_READ,
+    Topic.COMMAND: Grant.COMMANDS_READ,
+    Topic.ALERT: Grant.ALERTS_READ,
+    Topic.EVENT: Grant.EVENTS_READ,
+    Topic.BINDING: Grant.CONFIG_READ,
+    Topic.EXPORT: Grant.EXPORTS_READ,
+}
+"""The right that hearing of a topic needs."""
 
 
 class StreamWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +68,7 @@ class StreamFilter(msgspec.Struct, frozen=True, kw_only=True):
     devices: frozenset[bytes] | None = None
     """The 12 bytes of their ids, those of `sensors` too; None: all."""
     sensors: frozenset[UUID] | None = None
-    """Of readings; None: all."""
+    """Of readings and alerts; None: all."""
     site_id: SiteId | None = None
     """Devices in this site and in those below it."""
 
@@ -108,6 +135,36 @@ class DeviceEvent(msgspec.Struct, frozen=True):
     status: str | None = None
     online: bool | None = None
 
+    @property
+    def topic(self) -> Topic:
+        """Where it is told."""
+        return Topic.DEVICE
+
+
+Happening = (
+    CommandChanged
+    | AlertChanged
+    | EventRaised
+    | BindingChanged
+    | DesiredStateChanged
+    | ConfigurationReported
+    | ExportChanged
+)
+"""What a fact tells as it is: which thing has changed, and how it stands."""
+
+
+class FactEvent(msgspec.Struct, frozen=True):
+    """Something that is neither a reading nor a device has changed."""
+
+    topic: Topic
+    fact: Happening
+    at: datetime
+
+    @property
+    def device_id(self) -> DeviceId | None:
+        """The device it is about, if it is about one."""
+        return None if isinstance(self.fact, BindingChanged | ExportChanged) else self.fact.device_id
+
 
 class Gap(msgspec.Struct, frozen=True):
     """What came before is not kept any more: the stream goes on with what happened from `since` on."""
@@ -120,7 +177,7 @@ class Event:
 
     __slots__ = ("body", "position", "spelled")
 
-    def __init__(self, body: ReadingEvent | DeviceEvent | Gap, position: Position) -> None:
+    def __init__(self, body: ReadingEvent | DeviceEvent | FactEvent | Gap, position: Position) -> None:
         self.body = body
         self.position = position
         self.spelled: dict[str, bytes] = {}

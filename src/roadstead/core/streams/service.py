@@ -2,7 +2,7 @@
 
 from roadstead.core.operation import check_grant, operation
 from roadstead.core.streams import store
-from roadstead.core.streams.model import StreamFilter, StreamWish, Topic
+from roadstead.core.streams.model import GRANTS, StreamFilter, StreamWish, Topic
 from roadstead.core.work import Work
 from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
@@ -14,13 +14,14 @@ async def open_filter(work: Work, wish: StreamWish) -> StreamFilter:
     """What a listener wants, looked up: whoever has it may listen to it in this organization.
 
     Raises `NotFound` for a device, sensor or site that does not exist, because nothing would ever be heard of it, and
-    `Forbidden` when hearing of devices needs a right that is missing.
+    `Forbidden` when a topic needs a right that is missing.
     """
     tx, tenant = work.tx, work.tenant_id
-    if Topic.DEVICE in wish.topics:
-        check_grant(work.actor, Grant.DEVICES_READ)
-    if wish.sensor_ids and Topic.READING not in wish.topics:
-        raise Invalid.field("sensorId", "narrows the topic 'reading', which is not asked for", place="query")
+    for topic in sorted(wish.topics):
+        check_grant(work.actor, GRANTS[topic])
+    if wish.sensor_ids and not wish.topics & {Topic.READING, Topic.ALERT}:
+        detail = "narrows the topics 'reading' and 'alert', which are not asked for"
+        raise Invalid.field("sensorId", detail, place="query")
     devices = set(wish.device_ids)
     for missing in devices - await store.select_devices(tx, tenant, wish.device_ids):
         raise NotFound("device", missing)

@@ -31,6 +31,7 @@ from roadstead.core.telemetry.model import (
     Selection,
     SensorReading,
     read_metadata,
+    value_of,
 )
 from roadstead.core.telemetry.reads import (
     list_component_rows,
@@ -48,6 +49,7 @@ from roadstead.core.telemetry.series import (
     get_statistics,
     read_batch,
 )
+from roadstead.core.telemetry.snapshots import Means, Snapshot, get_snapshot, list_means
 from roadstead.core.telemetry.state import FIRMWARE_PATH, Patch, Patches, copy_line
 from roadstead.core.telemetry.state_store import merge_state, select_position, update_firmware, update_position
 
@@ -70,6 +72,7 @@ __all__ = [
     "HealthSnapshot",
     "Ingested",
     "Intake",
+    "Means",
     "Patch",
     "Patches",
     "Presences",
@@ -79,18 +82,21 @@ __all__ = [
     "RefusedItem",
     "Selection",
     "SensorReading",
+    "Snapshot",
     "Taken",
     "aggregate_readings",
     "copy_line",
     "end_sessions_of_the_dead",
     "get_health",
     "get_latest",
+    "get_snapshot",
     "get_statistics",
     "insert_quarantined",
     "list_component_rows",
     "list_device_readings",
     "list_health",
     "list_latest",
+    "list_means",
     "list_readings",
     "load_health",
     "merge_state",
@@ -108,4 +114,5 @@ __all__ = [
     "update_firmware",
     "update_position",
     "update_presence",
+    "value_of",
 ]

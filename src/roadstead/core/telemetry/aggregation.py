@@ -1,7 +1,7 @@
 """Buckets: how long, how many, which functions fit which type, and what stands where nothing was reported. Pure."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -108,10 +108,14 @@ def complete(
     fill: Fill,
 ) -> list[AggregatedBucket]:
     """The buckets of one series in the type of its sensor, with empty ones filled in."""
-    known = {
-        bucket.start: {name: _typed(value_type, name, bucket.values.get(name)) for name in functions}
-        for bucket in found
-    }
+    if value_type is ValueType.DOUBLE:
+        # What the store answers has this type.
+        known: dict[datetime, Mapping[Function, Value | None]] = {bucket.start: bucket.values for bucket in found}
+    else:
+        known = {
+            bucket.start: {name: _typed(value_type, name, bucket.values.get(name)) for name in functions}
+            for bucket in found
+        }
     if fill is Fill.NONE:
         return [AggregatedBucket(start, values) for start, values in known.items()]
     empty: dict[Function, Value | None] = {name: 0 if name is Function.COUNT else None for name in functions}

@@ -41,7 +41,8 @@ class DeviceCatalog:
             async with self._database.tx() as tx:
                 found = await descriptions.select_described(tx, missing)
         finally:
-            self._asking.remove(forgotten)
+            # By identity: what two questions were told to forget may be equal.
+            self._asking = [other for other in self._asking if other is not forgotten]
         answer = {device: self._known[device] for device in devices if device in self._known} | found
         if None not in forgotten:
             self._known.update((device, known) for device, known in found.items() if device not in forgotten)

@@ -16,6 +16,7 @@ from roadstead.kernel.ids import ComponentId, TenantId
 
 _CHUNK = 500
 _Pairs = tuple[list[TenantId], list[UUID]]
+_Profiled = tuple[SensorProfile, dict[str, SensorTemplate], dict[str, str]]
 
 
 async def select_described(tx: Tx, devices: Mapping[bytes, TenantId]) -> dict[bytes, Described]:
@@ -46,8 +47,8 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
         """,
         *pairs,
     ):
-        profile, sensors = profiles[profile_id]
-        components[device][id_] = Component(ComponentId(id_), key, profile, sensors)
+        profile, sensors, slots = profiles[profile_id]
+        components[device][id_] = Component(ComponentId(id_), key, profile, sensors, slots)
     rules: defaultdict[UUID, list[Rule]] = defaultdict(list)
     sensor_ids: defaultdict[UUID, bytearray] = defaultdict(bytearray)
     shared: dict[tuple[object, ...], Rule] = {}
@@ -126,8 +127,8 @@ def _creates(settings: object) -> bool:
     return msgspec.convert(settings, OrganizationSettings).unknown_sensor_policy is UnknownSensorPolicy.AUTO_CREATE
 
 
-async def _select_profiles(tx: Tx, pairs: _Pairs) -> dict[UUID, tuple[SensorProfile, dict[str, SensorTemplate]]]:
-    """The profiles of the components of these devices, with the sensors each of them gives."""
+async def _select_profiles(tx: Tx, pairs: _Pairs) -> dict[UUID, _Profiled]:
+    """The profiles of the components of these devices, with the sensors each of them gives and its slots."""
     profiles = await tx.all(
         SensorProfile,
         """
@@ -142,7 +143,10 @@ async def _select_profiles(tx: Tx, pairs: _Pairs) -> dict[UUID, tuple[SensorProf
         """,
         *pairs,
     )
-    return {profile.id: (profile, {sensor.key: sensor for sensor in profile.sensors()}) for profile in profiles}
+    return {
+        profile.id: (profile, {sensor.key: sensor for sensor in profile.sensors()}, profile.slots())
+        for profile in profiles
+    }
 
 
 def _rule(

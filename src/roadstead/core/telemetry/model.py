@@ -1,6 +1,6 @@
 """What a sensor has reported, in the type it has; and what can be asked about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -79,7 +79,7 @@ class AggregatedBucket(msgspec.Struct, frozen=True):
     """One bucket; a value that is None was filled in as null, or no reading of the bucket had a number."""
 
     start: datetime
-    values: dict[Function, Value | None]
+    values: Mapping[Function, Value | None]
 
 
 class AggregatedReadings(msgspec.Struct, frozen=True):

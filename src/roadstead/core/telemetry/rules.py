@@ -86,6 +86,8 @@ class Component(msgspec.Struct, frozen=True):
     profile: SensorProfile
     sensors: Mapping[str, SensorTemplate]
     """By key: those that the profile gives it."""
+    slots: Mapping[str, str] = {}
+    """What its device may call fields on the wire: the name of the field for each slot."""
 
     def field(self, name: str) -> ProfileField | None:
         """The field of its profile."""
@@ -97,6 +99,11 @@ class Component(msgspec.Struct, frozen=True):
 
     def spread(self, payload: Mapping[str, Any]) -> list[tuple[str, Value]]:
         """A structured payload as (path, value) of each sensor. Raises `Refused` when any of it does not fit."""
+        if self.slots:
+            named = {self.slots.get(name, name): value for name, value in payload.items()}
+            if len(named) < len(payload):
+                raise Refused(RefusalReason.MALFORMED, "a field is there twice, by its name and by its slot")
+            payload = named
         return _spread(self.key, self.profile, payload)
 
     def spread_field(self, field: ProfileField, value: object) -> list[tuple[str, Value]]:
@@ -129,8 +136,8 @@ class ListField(msgspec.Struct, frozen=True):
     field: ProfileField
 
 
-Sheaf = tuple[tuple[str, bool, Rule], ...]
-"""The fields of a profile, whether each is required, and its rule."""
+Form = tuple[str | tuple[str, ...], ...]
+"""How a message looks: what it calls each of its values; for an object also the names in it, in their order."""
 
 
 class Described(msgspec.Struct):
@@ -145,11 +152,13 @@ class Described(msgspec.Struct):
     components: tuple[Component, ...] = ()
     refs: dict[str, Rule] = {}
     """What the device calls its sensors, as far as it has used it: filled by `find`."""
-    sheaves: dict[str, Sheaf] = {}
-    """What the device calls its components, as far as it has used it: filled by `bind`."""
+    shapes: dict[Form, Any] = {}
+    """What messages must be that look so, as far as the device has sent some: filled by `Shapes`."""
 
     def find(self, ref: str) -> Rule | Component | ListField | NewSensor:
         """What `ref` names: a sensor by id, path, `component.key` or its key alone; a component by id or key.
+
+        A field may be called by its slot wherever its name may stand.
 
         Raises `Refused` when it names nothing and nothing of that name may come into being.
         """
@@ -166,29 +175,14 @@ class Described(msgspec.Struct):
             return component
         if id_ is not None:
             raise Refused(RefusalReason.UNKNOWN_SENSOR, "the device has no sensor of this id")
+        named = self._name(ref)
+        if named is not None:
+            rule = self._find_sensor(named)
+            if rule is not None:
+                self.refs[ref] = rule
+                return rule
+            ref = named
         return self._find_field(ref) or self._suggest(ref)
-
-    def bind(self, ref: str, component: Component) -> None:
-        """Make it quick to take structured payloads of a component that the device calls so.
-
-        Its sheaf stays empty when a field is not there yet as a sensor, or needs more than a look at type and range.
-        """
-        if ref not in self.sheaves:
-            self.sheaves[ref] = tuple(self._sheaf(component))
-
-    def _sheaf(self, component: Component) -> list[tuple[str, bool, Rule]]:
-        rules = {rule.path: rule for rule in self.rules}
-        sheaf = []
-        for field in component.profile.fields:
-            rule, own = rules.get(f"{component.key}/{field.name}"), Rule.of("", field)
-            if rule is None or field.array_size is not None or not rule.open or not own.open:
-                return []
-            if rule.python is not own.python:
-                return []
-            # What the profile forbids is forbidden, whatever the sensor says for itself.
-            low, high = max(rule.low, own.low), min(rule.high, own.high)
-            sheaf.append((field.name, field.required, msgspec.structs.replace(rule, low=low, high=high)))
-        return sheaf
 
     def _find_sensor_id(self, id_: UUID) -> Rule | None:
         wanted = id_.bytes
@@ -206,6 +200,21 @@ class Described(msgspec.Struct):
             if slash and ref == tail:
                 alike.append(rule)
         return alike[0] if len(alike) == 1 else None
+
+    def _name(self, ref: str) -> str | None:
+        """`component.field` for what names a slot."""
+        homes = []
+        for component in self.components:
+            if ref in component.slots:
+                homes.append(f"{component.key}.{component.slots[ref]}")
+            elif ref[: len(component.key) + 1] in (f"{component.key}/", f"{component.key}."):
+                field = component.slots.get(ref[len(component.key) + 1 :])
+                if field is not None:
+                    return f"{component.key}.{field}"
+        if len(homes) > 1:
+            detail = f"several components have such a slot: say {', '.join(sorted(homes))}"
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, detail[:_MOST_DETAIL])
+        return homes[0] if homes else None
 
     def _find_component(self, key: str, id_: UUID | None) -> Component | None:
         return next((component for component in self.components if key == component.key or id_ == component.id), None)

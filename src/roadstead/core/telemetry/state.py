@@ -1,14 +1,15 @@
 """The newest value of every path of every device: coalesced in memory, merged into one row a device. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from roadstead.core.messages import Reading
+from roadstead.core.messages import Accepted, Logged
 from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId
 
 FIRMWARE_PATH = "$health/firmwareVersion"
+Message = Accepted | Logged
 
 
 class Patch(msgspec.Struct):
@@ -25,37 +26,67 @@ class Patch(msgspec.Struct):
 
 
 class Patches:
-    """What is new about many devices, by the 12 bytes of their ids."""
+    """What is new about many devices, by the 12 bytes of their ids.
+
+    Of messages that are alike only the newest of each device is kept, and nobody looks into it before it is wanted.
+    """
 
     def __init__(self) -> None:
-        self._patches: dict[bytes, Patch] = {}
+        self._kept: dict[bytes, dict[object, Message]] = {}
+        """The messages of each device that tell something, in the order in which they came."""
+        self._received: dict[bytes, int] = {}
+        """The newest time of receipt among those that were left out, where it may be newer than that of the others."""
 
     def __len__(self) -> int:
-        return len(self._patches)
+        return len(self._kept)
 
     def items(self) -> Iterator[tuple[bytes, Patch]]:
         """Device and patch, in order of the devices: whoever locks their rows does it in one order."""
-        return iter(sorted(self._patches.items()))
+        for device in sorted(self._kept):
+            patch = _merge(self._kept[device].values())
+            patch.received = max(patch.received, self._received.get(device, 0))
+            yield device, patch
 
-    def add(self, tenant: TenantId, device: bytes, received: int, readings: Sequence[Reading]) -> None:
+    def add(self, message: Message) -> None:
         """Take in a message. The newest time wins, at equal times the later message."""
-        patch = self._patches.get(device)
-        if patch is None:
-            patch = self._patches[device] = Patch(tenant, received, _NEVER, 0, {})
-        elif received > patch.received:
-            patch.received = received
-        body = patch.body
-        for reading in readings:
+        device = message.device
+        kept = self._kept.get(device)
+        if kept is None:
+            kept = self._kept[device] = {}
+        at = message.at
+        if type(at) is not int:
+            kept[object()] = message
+            return
+        paths = message.paths
+        known = kept.get(paths)
+        if known is not None:
+            loser = known if at >= known.at else message  # type: ignore[operator]
+            if loser.received > self._received.get(device, 0):
+                self._received[device] = loser.received
+            if loser is message:
+                return
+            del kept[paths]
+        kept[paths] = message
+
+
+def _merge(messages: Iterable[Message]) -> Patch:
+    """The newest value of each path."""
+    body: dict[str, tuple[object, ...]] = {}
+    tenant, received, first_at, newest_at = TenantId(0), 0, _NEVER, 0
+    for message in messages:
+        tenant, received = message.tenant, max(received, message.received)
+        for reading in message.readings:
             at = reading.at
-            if at >= patch.newest_at:
-                patch.newest_at = at
+            if at >= newest_at:
+                newest_at = at
             else:
                 known = body.get(reading.path)
                 if known is not None and known[1] > at:  # type: ignore[operator]
                     continue
-            patch.first_at = min(patch.first_at, at)
-            value = (reading.value, at, received)
+            first_at = min(first_at, at)
+            value = (reading.value, at, message.received)
             body[reading.path] = (*value, reading.meta) if reading.meta else value
+    return Patch(tenant, received, first_at, newest_at, body)
 
 
 _NEVER = 1 << 62

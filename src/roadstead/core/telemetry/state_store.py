@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from roadstead.core.messages import DeviceStatusChanged, encode_fact
+from roadstead.core.messages import DeviceFirmwareChanged, DeviceStatusChanged, encode_fact
 from roadstead.db import Tx
 from roadstead.kernel import time
 from roadstead.kernel.ids import DeviceId, TenantId
@@ -56,6 +56,7 @@ _FIRMWARE = """
     UPDATE device d SET firmware_version = n.version
     FROM unnest(%s::integer[], %s::uuid[], %s::text[]) AS n (tenant_id, id, version)
     WHERE d.tenant_id = n.tenant_id AND d.id = n.id AND d.firmware_version IS DISTINCT FROM n.version
+    RETURNING d.tenant_id, d.id, d.firmware_version
 """
 
 
@@ -80,7 +81,8 @@ async def merge_state(tx: Tx, lines: Sequence[bytes]) -> None:
 
 async def update_firmware(tx: Tx, versions: Sequence[tuple[TenantId, UUID, str]]) -> None:
     """What devices say they run."""
-    await tx.run(_FIRMWARE, *(list(column) for column in zip(*versions, strict=True)))
+    for tenant, device, version in await tx.rows(_FIRMWARE, *(list(column) for column in zip(*versions, strict=True))):
+        tx.emit(TenantId(tenant), time.now(), encode_fact(DeviceFirmwareChanged(DeviceId(device), version)))
 
 
 async def select_position(tx: Tx, projection: str) -> int:

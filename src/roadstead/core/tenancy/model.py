@@ -8,6 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from msgspec import UNSET, UnsetType
 
 from roadstead.core.work import Change
@@ -31,6 +35,9 @@ class OrganizationStatus(StrEnum):
             raise Forbidden("this organization is being deleted; whoever runs this platform can restore it")
 
 
+_MOST_SIGNING_KEYS = 10
+
+
 class UnknownSensorPolicy(StrEnum):
     """What becomes of a reading whose sensor nobody has described (contract section 5)."""
 
@@ -47,6 +54,8 @@ class OrganizationSettings(msgspec.Struct, frozen=True, rename="camel", forbid_u
     require_preconditions: bool = False
     """Changes of versioned resources need If-Match."""
     unknown_sensor_policy: UnknownSensorPolicy = UnknownSensorPolicy.AUTO_CREATE
+    firmware_signing_keys: list[str] | None = None
+    """Public keys (PEM), Ed25519 or ECDSA, one of which must have signed each firmware; None: needs no signature."""
 
     def changed(self, patch: dict[str, Any]) -> "OrganizationSettings":
         """With the keys of a merge patch (RFC 7396) applied: null puts one back to its default.
@@ -67,6 +76,19 @@ class OrganizationSettings(msgspec.Struct, frozen=True, rename="camel", forbid_u
             raise Invalid.field("/settings/retentionDays", "must be between 1 and 36500 days")
         if not is_time_zone(self.time_zone):
             raise Invalid.field("/settings/timeZone", "is not a time zone of the IANA database")
+        self._check_signing_keys()
+
+    def _check_signing_keys(self) -> None:
+        pointer = "/settings/firmwareSigningKeys"
+        if self.firmware_signing_keys is not None and not 1 <= len(self.firmware_signing_keys) <= _MOST_SIGNING_KEYS:
+            raise Invalid.field(pointer, f"takes 1 to {_MOST_SIGNING_KEYS} keys; null: firmware needs no signature")
+        for index, text in enumerate(self.firmware_signing_keys or ()):
+            try:
+                key: object = load_pem_public_key(text.encode())
+            except (ValueError, UnsupportedAlgorithm):
+                key = None
+            if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey):
+                raise Invalid.field(f"{pointer}/{index}", "is not an Ed25519 or ECDSA public key in PEM")
 
 
 class Organization(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,6 +101,8 @@ class ProfileField(
     enum: list[Any] | None = None
     label: str | None = None
     description: str | None = None
+    slot: str | None = None
+    """What devices may call it on the wire instead of its name: the slot of a bus message, for instance `p0`."""
 
     def sensor_keys(self) -> list[str]:
         """The keys of the sensors that hold its values: its name, or `name[0]`, `name[1]`... for a list."""
@@ -190,6 +192,10 @@ class SensorProfile(msgspec.Struct, frozen=True, kw_only=True):
             for field in self.fields
             for key in field.sensor_keys()
         ]
+
+    def slots(self) -> dict[str, str]:
+        """The name of the field that lies in each slot."""
+        return {field.slot: field.name for field in self.fields if field.slot is not None}
 
     def check(self, payload: Mapping[str, object]) -> list[FieldProblem]:
         """Everything that is wrong with a structured payload `{field: value}`; nothing when it fits.
@@ -309,6 +315,8 @@ class ProfileQuery(msgspec.Struct, frozen=True, kw_only=True):
     pack_id: str | None = None
     text: str | None = None
     """Part of the key or the name, in any case."""
+    slotted: bool = False
+    """Only those with a field that lies in a slot."""
 
 
 def parse_reference(text: str, pointer: str, *, place: str = "body") -> ProfileReference:

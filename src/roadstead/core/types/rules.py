@@ -20,6 +20,7 @@ from roadstead.kernel.errors import FieldProblem, Invalid
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,79}")
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _COMPONENT_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SLOT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COMMAND_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 MAX_ARRAY = 100
 """Items of a list field: each is a sensor of its own."""
@@ -35,6 +36,10 @@ def check_sensor_profile(draft: SensorProfileDraft) -> None:
 def check_device_profile(draft: DeviceProfileDraft) -> None:
     """Raises `Invalid` with everything that is wrong with it by itself; its sensor profiles are looked up elsewhere."""
     problems = [*_check_key(draft.key), *_check_fields(draft.writable_fields, "/writableFields")]
+    for index, field in enumerate(draft.writable_fields):
+        if field.slot is not None:
+            detail = "only what a sensor profile reports lies in a slot"
+            problems.append(FieldProblem(f"/writableFields/{index}/slot", "invalid", detail))
     problems += _check_schema(draft.config_schema, "/configSchema")
     for index, component in enumerate(draft.components):
         pointer = f"/components/{index}"
@@ -129,6 +134,8 @@ def _breaking_changes(old: ProfileField, new: ProfileField) -> Iterator[tuple[st
         yield "required", "was optional"
     if old.writable and not new.writable:
         yield "writable", "was writable"
+    if old.slot is not None and new.slot != old.slot:
+        yield "slot", f"was {old.slot}"
 
 
 def _check_key(key: str) -> Iterator[FieldProblem]:
@@ -138,9 +145,24 @@ def _check_key(key: str) -> Iterator[FieldProblem]:
 
 def _check_fields(fields: Sequence[ProfileField], root: str) -> Iterator[FieldProblem]:
     yield from _check_distinct([field.name for field in fields], root, "name")
+    yield from _check_slots(fields, root)
     for index, field in enumerate(fields):
         for member, detail in _check_field(field):
             yield FieldProblem(f"{root}/{index}/{member}", "invalid", detail)
+
+
+def _check_slots(fields: Sequence[ProfileField], root: str) -> Iterator[FieldProblem]:
+    taken = {field.name for field in fields}
+    for index, field in enumerate(fields):
+        if field.slot is None:
+            continue
+        if not _SLOT.fullmatch(field.slot):
+            yield FieldProblem(f"{root}/{index}/slot", "invalid", "takes 1 to 64 letters, digits, '_', '-'")
+        if field.array_size is not None:
+            yield FieldProblem(f"{root}/{index}/slot", "invalid", "a list does not fit into one slot")
+        if field.slot in taken and field.slot != field.name:
+            yield FieldProblem(f"{root}/{index}/slot", "invalid", f"'{field.slot}' is taken by another field")
+        taken.add(field.slot)
 
 
 def _check_field(field: ProfileField) -> Iterator[tuple[str, str]]:

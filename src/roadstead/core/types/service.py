@@ -227,9 +227,9 @@ async def _deprecate(work: Work, kind: type[P], profile_id: ProfileId) -> P:
 async def _delete(work: Work, kind: type[P], profile_id: ProfileId) -> None:
     profile = await _load(work, kind, profile_id)
     await store.lock_profile(work.tx, kind, profile_id)
-    if profile.pack_id is not None or await store.is_profile_used(work.tx, profile):
+    in_use = profile.pack_id is not None or await store.is_profile_used(work.tx, profile)
+    if in_use or not await store.delete_profile(work.tx, kind, profile_id):
         raise Conflict(f"{_WORDS[kind]} {profile.reference} is in use", code="in-use")
-    await store.delete_profile(work.tx, kind, profile_id)
     work.record(f"{_resource(kind)}.delete", profile_id, before=profile)
 
 

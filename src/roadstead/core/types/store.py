@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from roadstead.core.types.model import DeviceProfile, ProfileQuery, ProfileReference, SensorProfile, Version
@@ -36,6 +37,8 @@ async def list_profiles(tx: Tx, kind: type[P], query: ProfileQuery, sort: str | 
             where.append(compile_filter(equals(name, value), _FIELDS))
     if query.text:
         where.append(compile_filter(Or((contains("key", query.text), contains("name", query.text))), _FIELDS))
+    if query.slotted:
+        where.append(Condition("jsonb_path_exists(profile.fields, '$[*].slot')"))
     if query.version is not None:
         numbers = (query.version.major, query.version.minor)
         where.append(Condition("profile.major = %s AND profile.minor = %s", numbers))
@@ -128,9 +131,13 @@ async def deprecate_profile(tx: Tx, kind: type[P], profile_id: ProfileId) -> Non
     await tx.run(sql, tx.tenant, profile_id)
 
 
-async def delete_profile(tx: Tx, kind: type[P], profile_id: ProfileId) -> None:
-    """Forget a version that nothing refers to."""
-    await tx.run(f"DELETE FROM {_TABLE[kind]} WHERE tenant_id = %s AND id = %s", tx.tenant, profile_id)
+async def delete_profile(tx: Tx, kind: type[P], profile_id: ProfileId) -> bool:
+    """False when rows of rooms above refer to it; the transaction is of no more use then."""
+    try:
+        await tx.run(f"DELETE FROM {_TABLE[kind]} WHERE tenant_id = %s AND id = %s", tx.tenant, profile_id)
+    except psycopg.errors.ForeignKeyViolation:
+        return False
+    return True
 
 
 async def lock_profile(tx: Tx, kind: type[P], profile_id: ProfileId) -> None:

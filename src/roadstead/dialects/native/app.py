@@ -7,15 +7,25 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp
 
 from roadstead.dialects.native import (
+    alert_rules,
+    alerts,
     api_keys,
     audit_log,
     auth,
+    bindings,
+    channels,
+    commands,
     components,
+    config_artefacts,
     credentials,
     device_bulk,
     device_groups,
     device_profiles,
     devices,
+    events,
+    exports,
+    firmware,
+    firmware_content,
     health,
     ingest,
     invitations,
@@ -25,10 +35,12 @@ from roadstead.dialects.native import (
     provisioning,
     quarantine,
     readings,
+    rollouts,
     schemas,
     sensor_profiles,
     sensors,
     sites,
+    storage,
     stream,
 )
 from roadstead.dialects.native.edge import provide_expected
@@ -37,7 +49,7 @@ from roadstead.dialects.native.pages import provide_page
 from roadstead.dialects.native.problems import on_cleanup, on_failure, on_http, on_surprise, on_validation
 from roadstead.dialects.native.requests import before_request, learn_routes
 from roadstead.kernel.errors import RoadsteadError
-from roadstead.web.edge import Edge, provide_account, provide_entry, provide_work
+from roadstead.web.edge import Edge, provide_account, provide_begin, provide_entry, provide_work
 from roadstead.web.frame import RequestFrame
 from roadstead.web.limits import RateLimitHeaders
 from roadstead.web.metrics import MeasuredRequests
@@ -52,6 +64,7 @@ ROUTERS: list[Router] = [
     audit_log.router,
     devices.router,
     devices.site_router,
+    bindings.device_router,
     health.router,
     device_bulk.router,
     components.router,
@@ -60,6 +73,11 @@ ROUTERS: list[Router] = [
     sites.router,
     provisioning.router,
     credentials.router,
+    commands.router,
+    commands.device_router,
+    commands.type_router,
+    config_artefacts.router,
+    bindings.router,
     sensor_profiles.router,
     device_profiles.router,
     schemas.router,
@@ -67,12 +85,21 @@ ROUTERS: list[Router] = [
     ingest.router,
     stream.router,
     quarantine.router,
+    exports.router,
+    alert_rules.router,
+    alerts.router,
+    channels.router,
+    events.router,
+    events.device_router,
+    firmware.router,
+    firmware_content.router,
+    rollouts.router,
     meta.router,
 ]
 
 
 def create_app(edge: Edge) -> ASGIApp:
-    """The whole native API as one ASGI app; paths begin with /api."""
+    """The whole native API as one ASGI app; paths begin with /api, those of files with /storage."""
     app = RateLimitHeaders(make_litestar(edge), edge.limits.strangers, edge.trusted_proxies)
     return MeasuredRequests(RequestFrame(app), edge.metrics)
 
@@ -80,10 +107,10 @@ def create_app(edge: Edge) -> ASGIApp:
 def make_litestar(edge: Edge, *, openapi_config: OpenAPIConfig | None = None) -> Litestar:
     """The app without its frame: what tests look into; with a config, what the OpenAPI document is made from."""
     app = Litestar(
-        path="/api",
-        route_handlers=ROUTERS,
+        route_handlers=[Router("/api", route_handlers=ROUTERS), storage.router],
         dependencies={
             "work": Provide(provide_work),
+            "begin": Provide(provide_begin, sync_to_thread=False),
             "account": Provide(provide_account),
             "entry": Provide(provide_entry),
             "expected": Provide(provide_expected),

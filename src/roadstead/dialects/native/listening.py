@@ -7,10 +7,21 @@ from datetime import datetime
 import msgspec
 
 from roadstead.core import identity, telemetry
+from roadstead.core.messages import (
+    AlertChanged,
+    BindingChanged,
+    CommandChanged,
+    ConfigurationReported,
+    DesiredStateChanged,
+    EventRaised,
+    ExportChanged,
+)
 from roadstead.core.streams import (
+    GRANTS,
     UNSERVED_TOPICS,
     DeviceEvent,
     Event,
+    FactEvent,
     Gap,
     Parcel,
     ReadingEvent,
@@ -66,7 +77,7 @@ class Listening(msgspec.Struct, frozen=True):
             f"{self.credential} {self.actor.address}",
             lambda: identify(self.edge, self.credential, self.actor.address, self.actor.request_id),
         )
-        needed = {Grant.READINGS_READ} | ({Grant.DEVICES_READ} if Topic.DEVICE in self.wanted.topics else set())
+        needed = {Grant.READINGS_READ, *(GRANTS[topic] for topic in self.wanted.topics)}
         if not needed <= actor.grants or actor.tenant_id != self.actor.tenant_id:
             raise Forbidden("the rights that this stream needs were taken away", code="scope-missing")
 
@@ -122,6 +133,52 @@ class DeviceEventShape(Shape, kw_only=True):
     online: bool | None = None
 
 
+class CommandEventShape(Shape, kw_only=True):
+    """Data of an event `command`: it has this status now."""
+
+    command_id: str
+    device_id: str
+    status: str
+    timestamp: datetime
+
+
+class AlertEventShape(Shape, kw_only=True):
+    """Data of an event `alert`: it was raised, or has this status now."""
+
+    alert_id: str
+    rule_id: str
+    device_id: str
+    sensor_id: str
+    status: str
+    resolution: str | None = None
+    timestamp: datetime
+
+
+class EventEventShape(Shape, kw_only=True):
+    """Data of an event `event`: it was written down, or its life cycle went on."""
+
+    event_id: str
+    device_id: str | None = None
+    timestamp: datetime
+
+
+class BindingEventShape(Shape, kw_only=True):
+    """Data of an event `binding`: `changed`, with the binding; `desired` or `reported`, with the device."""
+
+    type: str
+    binding_id: str | None = None
+    device_id: str | None = None
+    timestamp: datetime
+
+
+class ExportEventShape(Shape, kw_only=True):
+    """Data of an event `export`: it has this status now."""
+
+    export_id: str
+    status: str
+    timestamp: datetime
+
+
 class GapShape(Shape):
     """Data of an event `gap`: what happened before is not kept any more; the stream goes on from here."""
 
@@ -135,6 +192,8 @@ def name_of(event: Event) -> str:
             return "reading"
         case DeviceEvent():
             return "device"
+        case FactEvent() as body:
+            return body.topic
         case Gap():
             return "gap"
 
@@ -164,5 +223,35 @@ def _shape_of(event: Event) -> Shape:
                 status=body.status,
                 online=body.online,
             )
+        case FactEvent() as body:
+            return _shape_of_fact(body)
         case Gap() as body:
             return GapShape(start=body.since)
+
+
+def _shape_of_fact(body: FactEvent) -> Shape:
+    at = body.at
+    match body.fact:
+        case CommandChanged(device_id, command_id, status):
+            return CommandEventShape(command_id=str(command_id), device_id=str(device_id), status=status, timestamp=at)
+        case AlertChanged() as alert:
+            return AlertEventShape(
+                alert_id=str(alert.alert_id),
+                rule_id=str(alert.rule_id),
+                device_id=str(alert.device_id),
+                sensor_id=str(alert.sensor_id),
+                status=alert.status,
+                resolution=alert.resolution,
+                timestamp=at,
+            )
+        case EventRaised(event_id, device_id):
+            spelled = None if device_id is None else str(device_id)
+            return EventEventShape(event_id=str(event_id), device_id=spelled, timestamp=at)
+        case BindingChanged(binding_id):
+            return BindingEventShape(type="changed", binding_id=str(binding_id), timestamp=at)
+        case DesiredStateChanged(device_id):
+            return BindingEventShape(type="desired", device_id=str(device_id), timestamp=at)
+        case ConfigurationReported(device_id):
+            return BindingEventShape(type="reported", device_id=str(device_id), timestamp=at)
+        case ExportChanged(export_id, status):
+            return ExportEventShape(export_id=str(export_id), status=status, timestamp=at)

@@ -18,7 +18,10 @@ TAGS = {
     "provisioning": "from a one-time token to a certificate",
     "profiles": "versioned types of sensors and devices",
     "readings": "what devices report: send, read, aggregate, listen",
-    "data": "what was refused, and what can be done about it",
+    "config": "what devices are told: commands, and the configuration they shall have",
+    "alerting": "rules and the alerts they raise, the log of events, and who is told: channels and their deliveries",
+    "firmware": "releases, their content, and rollouts that bring them to devices",
+    "data": "what was refused and what can be done about it; exports; files behind signed URLs",
     "meta": "about this installation",
 }
 
@@ -87,6 +90,16 @@ _READING = {
 }
 
 REQUESTS: dict[str, dict[str, Any]] = {
+    "firmware.upload": {
+        "required": True,
+        "description": "the content, or with Content-Range the rest of it",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    "blob.put": {
+        "required": True,
+        "description": "of the type that was announced",
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    },
     "reading.ingest": {
         "required": True,
         "description": "also with `Content-Encoding: gzip`",
@@ -131,6 +144,9 @@ CONTENTS: dict[tuple[str, str], dict[str, Any]] = {
         "application/x-ndjson": {"schema": {"type": "string"}},
     },
     ("stream", "200"): {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
+    ("firmware.download", "200"): {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    ("blob.get", "200"): {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    ("config-artefact.content", "200"): {"*/*": {"schema": {"type": "string", "format": "binary"}}},
     ("meta.openapi", "200"): {"application/json": {"schema": {"type": "object", "additionalProperties": True}}},
     ("meta.openapi-yaml", "200"): {"application/yaml": {"schema": {"type": "string"}}},
     ("meta.docs", "200"): {"text/html": {"schema": {"type": "string"}}},

@@ -44,6 +44,7 @@ _CODE_OF_STATUS = {
     406: "not-acceptable",
     413: "too-large",
     415: "unsupported-media-type",
+    416: "range-not-satisfiable",
 }
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")

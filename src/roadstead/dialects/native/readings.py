@@ -2,10 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, cast
 
 import msgspec
 from litestar import Response, Router, delete, get, post
@@ -98,7 +99,7 @@ class AggregatedSeriesShape(Shape):
             sensor_id=str(readings.sensor_id),
             interval=readings.interval,
             time_zone=readings.time_zone,
-            points=[_spell_bucket(bucket) for bucket in readings.buckets],
+            points=_spell_buckets(readings.buckets),
         )
 
 
@@ -416,9 +417,15 @@ def _read_functions(text: str | None) -> list[Function] | None:
     return [Function(name) for name in names]
 
 
-def _spell_bucket(bucket: telemetry.AggregatedBucket) -> dict[str, Value | None]:
+def _spell_buckets(buckets: Sequence[telemetry.AggregatedBucket]) -> list[dict[str, Value | None]]:
     # Null is not left out here: it is what `fill=null` asks for, and each row has the same columns.
-    return {"bucket": spell_instant(bucket.start)} | {name.value: value for name, value in bucket.values.items()}
+    return [
+        {"bucket": _spell_start(bucket.start), **cast(Mapping[str, Value | None], bucket.values)} for bucket in buckets
+    ]
+
+
+_spell_start = lru_cache(maxsize=10_000)(spell_instant)
+"""Curves that are shown together have the same buckets."""
 
 
 def _spell_series(request: AnyRequest, text: str, found: telemetry.BatchSeries | None) -> BatchSeriesShape:

@@ -17,7 +17,7 @@ def learn_routes(app: Litestar) -> None:
                 parameters = {*model.expected_query_params, *model.expected_header_params}
                 handler.opt["spellings"] = {param.field_name: param.field_alias for param in parameters}
                 dependencies = {dependency.key for batch in model.dependency_batches for dependency in batch}
-                handler.opt["needs_actor"] = bool(dependencies & {"work", "account"})
+                handler.opt["needs_actor"] = bool(dependencies & {"work", "account", "begin"})
 
 
 async def before_request(request: AnyRequest) -> None:
@@ -28,6 +28,8 @@ async def before_request(request: AnyRequest) -> None:
         request.scope["auth"] = await admit(request)
     else:
         admit_stranger(request, limits.sign_ins if known.get("sign_in") else limits.strangers)
+    if known.get("signed"):
+        return
     for name in request.query_params:
         if name not in known.get("parameters", ()):
             raise Invalid.field(name, "is not a parameter of this operation", code="unknown-parameter", place="query")

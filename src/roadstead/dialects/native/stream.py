@@ -25,9 +25,13 @@ log = structlog.get_logger()
 _LAST_EVENT_ID = "Last-Event-ID"
 _RETRY_MS = 2_000
 
-Topics = Annotated[str, QueryParameter(description="comma list of reading, device")]
+Topics = Annotated[
+    str, QueryParameter(description="comma list of reading, device, command, alert, event, binding, export")
+]
 Devices = Annotated[list[str] | None, QueryParameter(name="deviceId", description="repeatable")]
-Sensors = Annotated[list[str] | None, QueryParameter(name="sensorId", description="repeatable; narrows reading")]
+Sensors = Annotated[
+    list[str] | None, QueryParameter(name="sensorId", description="repeatable; narrows reading and alert")
+]
 Site = Annotated[str | None, QueryParameter(name="siteId", description="with the sites below it")]
 LastEventId = Annotated[
     str | None,
@@ -61,7 +65,7 @@ async def listen(
     site_id: Site = None,
     last_event_id: LastEventId = None,
 ) -> Stream:
-    """Server-sent events: `reading` and `device`; the other topics are refused until somebody speaks on them.
+    """Server-sent events: readings as they are, of everything else which thing has changed and how it stands.
 
     Goes on after `Last-Event-ID` without a gap or a repeat, as long as the log keeps it (two days, unless it is full
     before); else an event `gap` says from when on it goes on. A comment every 15 seconds keeps the connection alive and

@@ -27,11 +27,17 @@ class Topics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def published(self) -> dict[bytes, str]:
-        """What the device may publish to, with the channel of each."""
+        """What the device may report on, with the channel of each."""
         return {
             self.readings.encode(): READINGS,
             self.health.encode(): HEALTH,
             self.status.encode(): STATUS,
+        }
+
+    @property
+    def answered(self) -> dict[bytes, str]:
+        """Where the device answers what it was sent, with the channel of each."""
+        return {
             self.commands_response.encode(): COMMANDS_RESPONSE,
             self.config_reported.encode(): CONFIG_REPORTED,
         }

@@ -7,13 +7,14 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from roadstead.core.messages import Reading, Uplink
-from roadstead.core.ports import Decoded, Refusal, RefusalReason, Reported
+from roadstead.core.ports import Decoded, Glance, Refusal, RefusalReason, Reported
 from roadstead.dialects.native import topics
 
 HEALTH_PREFIX = "$health/"
 """Paths of health snapshots; one snapshot is what has the same time."""
 
 _MOST_BYTES = {"MQTT": 262_144, "HTTP": 5_242_880}
+_LEAST_BYTES = min(_MOST_BYTES.values())
 _MOST_REF = 36
 _MOST_META_BYTES = 10_240
 
@@ -66,12 +67,33 @@ _raw_items = msgspec.json.Decoder(list[Raw]).decode
 _loose = msgspec.json.Decoder(_Loose).decode
 _health = msgspec.json.Decoder(_Health).decode
 _status = msgspec.json.Decoder(_Status).decode
-_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class NativeCodec:
     """The codec of the native dialect."""
+
+    def glance(self, uplink: Uplink) -> Glance | None:
+        """See `Codec.glance`."""
+        if uplink.channel != topics.READINGS or len(uplink.payload) > _LEAST_BYTES:
+            return None
+        try:
+            items = _items(uplink.payload)
+        except _UNREADABLE:
+            return None
+        if not isinstance(items, list):
+            items = [items]
+        if not items:
+            return None
+        refs, values, first = [], [], items[0].timestamp
+        for item in items:
+            if item.metadata is not UNSET:
+                return None
+            if item.timestamp != first:
+                return _glance_at_history(items)
+            refs.append(item.sensor_id)
+            values.append(item.value)
+        return tuple(refs), _millis(first), tuple(values)
 
     def decode(self, uplink: Uplink) -> Decoded:
         """See `Codec.decode`."""
@@ -85,13 +107,19 @@ class NativeCodec:
                     return _decode_health(uplink)
                 case topics.STATUS:
                     _status(uplink.payload)
-                case topics.COMMANDS_RESPONSE | topics.CONFIG_REPORTED:
-                    _object(uplink.payload)
                 case _:
                     return _refused(uplink, RefusalReason.MALFORMED, f"there is no channel {uplink.channel}")
         except _UNREADABLE as error:
             return _refused(uplink, RefusalReason.MALFORMED, str(error))
         return Decoded()
+
+
+def _glance_at_history(items: list[_Item]) -> Glance | None:
+    """Items that were not all measured at once."""
+    if any(item.metadata is not UNSET for item in items):
+        return None
+    times = [_millis(item.timestamp) for item in items]
+    return tuple([item.sensor_id for item in items]), times, tuple([item.value for item in items])
 
 
 def _decode_readings(uplink: Uplink) -> Decoded:

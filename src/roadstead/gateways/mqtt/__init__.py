@@ -5,6 +5,7 @@ PUBACK says that it is there, durably.
 """
 
 from roadstead.gateways.mqtt.door import (
+    Account,
     Admission,
     Doorkeeper,
     Hello,
@@ -22,6 +23,7 @@ from roadstead.gateways.mqtt.metrics import Metrics
 from roadstead.gateways.mqtt.reasons import Reason
 
 __all__ = [
+    "Account",
     "Admission",
     "Doorkeeper",
     "Gateway",

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from hashlib import sha256
 from typing import cast
 
@@ -151,8 +152,12 @@ class Connection(asyncio.Protocol):
                 self._session.close(error.reason, str(error))
             else:
                 self.end(str(error))
-        if self._registry.uplinks.full:
+        if self._registry.is_full:
             self._registry.hold()
+        elif self._registry.uplinks.behind and self._session is not None and Pause.SLOWED not in self._pauses:
+            # Everybody gets a word in, and nobody more than one: those who say little hardly notice.
+            self.pause(Pause.SLOWED)
+            self._registry.uplinks.when_caught_up(partial(self.resume, Pause.SLOWED))
 
     def _read_first(self, data: bytes) -> int:
         """The first packet must be a CONNECT [MQTT-3.1.0-1]; answers where it ends, 0 while it is not whole."""

@@ -53,6 +53,8 @@ class Route(NamedTuple):
     """The 12 free bytes of the id of the device the message speaks for, of the same tenant."""
     dialect: str
     channel: str
+    is_answer: bool = False
+    """Whether it takes the quick way, see `TopicRules.answers`."""
 
 
 class TopicRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,8 @@ class TopicRules(msgspec.Struct, frozen=True, kw_only=True):
 
     publish: Mapping[bytes, Channel]
     """Exact topics on which the device speaks for itself."""
+    answers: Mapping[bytes, Channel] = {}
+    """Exact topics on which it answers what the platform has sent: these do not wait behind what devices measure."""
     others: Callable[[bytes], Route | None] | None = None
     """Asked about every other topic, for gateways that speak for devices behind them. Quick, and never waits."""
     hear: tuple[str, ...] = ()
@@ -92,6 +96,9 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
         channel = self.rules.publish.get(topic)
         if channel is not None:
             return Route(self.key, *channel)
+        answer = self.rules.answers.get(topic)
+        if answer is not None:
+            return Route(self.key, *answer, is_answer=True)
         return self.rules.others(topic) if self.rules.others is not None else None
 
 
@@ -125,6 +132,13 @@ class Waiter(Protocol):
         """The log could not take these; they may or may not be in it. The device has to send them again."""
 
 
+class Account(Protocol):
+    """Who counts how much of theirs is on its way to the log."""
+
+    def settled(self, size: int) -> None:
+        """So many bytes are on their way no longer, whatever became of them."""
+
+
 class Uplinks(Protocol):
     """The way to the log: collects uplinks for a few milliseconds and writes them together."""
 
@@ -132,11 +146,21 @@ class Uplinks(Protocol):
     def full(self) -> bool:
         """Whether as much waits for the log as may wait. Who reads from a device stops then."""
 
+    @property
+    def behind(self) -> bool:
+        """Whether too much waits on the log. Who has sent something waits then before they are read again."""
+
     def add(self, uplink: Uplink, waiter: Waiter | None, token: int) -> None:
         """Take one message, also when full; tell `waiter` by `token` what became of it, nobody when there is none."""
 
+    def charge(self, account: Account, size: int) -> None:
+        """Tell `account` as soon as what was added last is on the log, or never will be."""
+
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call once, as soon as it is no longer full."""
+
+    def when_caught_up(self, callback: Callable[[], None]) -> None:
+        """Call once, as soon as it is no longer behind."""
 
 
 class Peers(Protocol):

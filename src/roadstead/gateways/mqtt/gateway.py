@@ -10,7 +10,7 @@ from roadstead.gateways.mqtt.limits import Limits
 from roadstead.gateways.mqtt.metrics import Metrics
 from roadstead.gateways.mqtt.outbox import Done, Message
 from roadstead.gateways.mqtt.reasons import Reason
-from roadstead.gateways.mqtt.registry import REVOKED, Registry
+from roadstead.gateways.mqtt.registry import REVOKED, LiveSession, Registry
 from roadstead.gateways.mqtt.websocket import WebSocketServer
 from roadstead.gateways.sockets import listen
 from roadstead.gateways.tls import TlsServer
@@ -32,9 +32,24 @@ class Gateway:
         metrics: Metrics,
         limits: Limits,
         *,
+        answers: Uplinks | None = None,
         peers: Peers | None = None,
+        on_hearing: Callable[[bytes], None] | None = None,
     ) -> None:
-        self._registry = Registry(doorkeeper=doorkeeper, uplinks=uplinks, peers=peers, metrics=metrics, limits=limits)
+        """`answers` is the way for what `TopicRules.answers` name (None: that of all others).
+
+        `on_hearing` is called with the 12 bytes of a device's id when its session has subscribed to something, and when
+        a kept session with subscriptions goes on: what waits for the device can be delivered now.
+        """
+        self._registry = Registry(
+            doorkeeper=doorkeeper,
+            uplinks=uplinks,
+            answers=answers,
+            peers=peers,
+            on_hearing=on_hearing,
+            metrics=metrics,
+            limits=limits,
+        )
         self._limits = limits
         self._servers: list[asyncio.Server] = []
         self.ports: dict[Listener, int] = {}
@@ -83,6 +98,10 @@ class Gateway:
             connection.end("the gateway goes down")
         registry.forget_all()
         await _wait_until(lambda: not registry.connections, self._limits.linger_s + 1.0)
+
+    def find(self, device: bytes) -> LiveSession | None:
+        """The session that a device (the 12 bytes of its id) has in this process."""
+        return self._registry.live.get(device)
 
     def deliver(
         self,

@@ -18,6 +18,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long the doorkeeper may think."""
     receive_maximum: int = 1_000
     """QoS 1 messages of one session that may wait for the log before its socket is no longer read."""
+    waiting_bytes: int = 33_554_432
+    """What may wait for the log, of all sessions together."""
+    tenant_waiting_bytes: int = 2_097_152
+    """Of that, of one organization, while it is not the only one that is connected."""
+    tenant_bytes_per_s: int = 0
+    """What is read of the devices of one organization; 0: as much as there is."""
     topic_aliases: int = 16
     """Topic aliases a device may set (MQTT 5)."""
     send_window: int = 100

@@ -11,6 +11,8 @@ class Pause(Enum):
 
     ADMITTING = "the doorkeeper thinks"
     HELD = "the log cannot keep up"
+    SLOWED = "it has sent something while the store is behind"
+    SHARE = "its organization has as much on the way to the log as it may"
     CROWDED = "too many of its messages wait for the log"
     CONGESTED = "it does not read itself"
 

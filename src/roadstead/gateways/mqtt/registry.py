@@ -3,23 +3,25 @@
 What survives: while a device is away, its subscriptions and the messages it has not acknowledged stay in the memory of
 the process it was connected to, within bounds, until they expire. They do not survive the process, and a device that
 comes back through another process gets a new session (`session present` 0). What must survive, such as commands and the
-desired configuration, is kept in the database and sent again by who owns it when a `connected` notice passes by;
-messages with a `key` are not sent twice for that.
+desired configuration, is kept in the database and sent again by who owns it when the device subscribes; messages with a
+`key` are not sent twice for that.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
+from uuid import UUID
 
 import msgspec
 
-from roadstead.core.messages import Uplink
 from roadstead.gateways.mqtt.door import Doorkeeper, Peers, Uplinks
 from roadstead.gateways.mqtt.limits import Limits
+from roadstead.gateways.mqtt.line import Pause
 from roadstead.gateways.mqtt.metrics import Metrics
 from roadstead.gateways.mqtt.outbox import Message, Outbox
 from roadstead.gateways.mqtt.reasons import Reason
+from roadstead.gateways.mqtt.shares import Shares
 from roadstead.gateways.mqtt.subscriptions import Subscriptions
 from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId
@@ -32,8 +34,13 @@ class LiveSession(Protocol):
     """A session that is connected, as the registry sees it."""
 
     key: bytes
-    tenant: TenantId
     """The 12 free bytes of the device's id."""
+    tenant: TenantId
+    organization: UUID
+    """The tenant's public id."""
+    dialect: str
+    name: str
+    """Tells it from all other sessions there ever were."""
     fingerprint: bytes
     """SHA-256 of the certificate (DER) it came with, or `Admission.credential`, or empty."""
     opened_at: int
@@ -43,14 +50,17 @@ class LiveSession(Protocol):
     def is_waiting(self) -> bool:
         """Whether messages of the device are on their way into the log."""
 
+    def hears(self, topic: str) -> bool:
+        """Whether the device has subscribed to it."""
+
     def deliver(self, message: Message) -> bool:
         """Send a message as soon as the device can take it; False when the session is over, now or for this reason."""
 
     def close(self, reason: Reason, text: str, *, keep: bool = True) -> None:
         """End it now; `keep` False also forgets what would wait for the device to come back."""
 
-    def hold(self, held: bool) -> None:
-        """Stop reading from the device, or go on."""
+    def hold(self, held: bool, why: Pause = Pause.HELD) -> None:
+        """Stop reading from the device, or go on when there is no other reason not to."""
 
 
 class Caller(Protocol):
@@ -66,7 +76,7 @@ class Parked(msgspec.Struct, kw_only=True):
     client_id: str
     subscriptions: Subscriptions
     outbox: Outbox
-    will: Uplink | None = None
+    publish_will: Callable[[], None] | None = None
     will_delay_s: int = 0
     timers: list[asyncio.TimerHandle] = []
 
@@ -75,12 +85,29 @@ class Registry:
     """Finds sessions by device, ends them, and stops them all from reading while the log cannot keep up."""
 
     def __init__(
-        self, *, doorkeeper: Doorkeeper, uplinks: Uplinks, peers: Peers | None, metrics: Metrics, limits: Limits
+        self,
+        *,
+        doorkeeper: Doorkeeper,
+        uplinks: Uplinks,
+        answers: Uplinks | None = None,
+        peers: Peers | None,
+        on_hearing: Callable[[bytes], None] | None = None,
+        metrics: Metrics,
+        limits: Limits,
     ) -> None:
+        """`answers`: the way that `TopicRules.answers` take; `on_hearing` is told of a device that hears more now."""
         self.doorkeeper = doorkeeper
         self.uplinks = uplinks
+        self.answers = answers or uplinks
+        self.on_hearing = on_hearing or (lambda _: None)
         self.metrics = metrics
         self.limits = limits
+        self.shares = Shares(
+            uplinks,
+            bound_bytes=limits.waiting_bytes,
+            tenant_bytes=limits.tenant_waiting_bytes,
+            bytes_per_s=limits.tenant_bytes_per_s,
+        )
         self.name = str(ids.new_id())
         """Of this gateway process; another one at each start."""
         self.live: dict[bytes, LiveSession] = {}
@@ -180,6 +207,11 @@ class Registry:
         for device in list(self._parked):
             self._expire(device)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as much waits for the log as may wait."""
+        return self.uplinks.full or self.answers.full
+
     def hold(self) -> None:
         """The log cannot keep up: no session reads until it can."""
         if self.is_held:
@@ -187,9 +219,15 @@ class Registry:
         self.is_held = True
         for session in self.live.values():
             session.hold(True)
-        self.uplinks.when_room(self._release)
+        self._release_later()
+
+    def _release_later(self) -> None:
+        (self.answers if self.answers.full else self.uplinks).when_room(self._release)
 
     def _release(self) -> None:
+        if self.is_full:
+            self._release_later()
+            return
         self.is_held = False
         for session in list(self.live.values()):
             session.hold(False)
@@ -199,7 +237,7 @@ class Registry:
         self._parked[device] = parked
         loop = asyncio.get_running_loop()
         parked.timers = [loop.call_later(expiry_s, self._expire, device)]
-        if parked.will is not None:
+        if parked.publish_will is not None:
             parked.timers.append(loop.call_later(min(parked.will_delay_s, expiry_s), self._publish_will, parked))
         self._parked_bytes += parked.outbox.size_bytes
         limits = self.limits
@@ -224,9 +262,9 @@ class Registry:
         parked.outbox.abandon()
 
     def _publish_will(self, parked: Parked) -> None:
-        will, parked.will = parked.will, None
-        if will is not None:
-            self.uplinks.add(will, None, 0)
+        publish, parked.publish_will = parked.publish_will, None
+        if publish is not None:
+            publish()
 
     def _remember_kick(self, mark: bytes) -> None:
         now = time.monotonic()  # the loop's clock is too coarse to say what came first

@@ -3,12 +3,15 @@
 import asyncio
 import struct
 import time
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import structlog
 
 from roadstead.core.messages import CONNECTED, DISCONNECTED, REFUSED, SESSION, RefusalNotice, SessionNotice, Uplink
+from roadstead.gateways.mqtt.asides import Asides
 from roadstead.gateways.mqtt.door import Admission
 from roadstead.gateways.mqtt.line import Line, Pause
 from roadstead.gateways.mqtt.outbox import Message, Outbox
@@ -61,6 +64,8 @@ class Session:
     ) -> None:
         self.key = admission.key
         self.tenant = admission.tenant
+        self.organization = admission.organization
+        self.dialect = admission.dialect
         self.fingerprint = fingerprint
         self.opened_at = time.time_ns() // 1_000_000
         self._line = line
@@ -68,12 +73,14 @@ class Session:
         self._limits = registry.limits
         self._metrics = registry.metrics
         self._uplinks = registry.uplinks
+        self._share = registry.shares.of(admission.tenant)
         self._loop = asyncio.get_running_loop()
         self._admission = admission
         self._connect = connect
         self._version = connect.version
         self._terms = agree(connect, self._limits, assigned_id=str(admission.device))
         self._number = registry.next_number()
+        self.name = f"{registry.name}/{self._number}"
         self._subscriptions = Subscriptions(admission.rules.hear)
         self._outbox = Outbox(
             self._subscriptions.heard,
@@ -86,8 +93,8 @@ class Session:
         """QoS 1 messages handed to the log; of them ..."""
         self._stored = 0
         """... it has these."""
-        self._refusals: list[tuple[int, bytes]] = []
-        """PUBACKs of refused messages; each waits until so many messages are stored."""
+        self._asides = Asides(self._acknowledge, self.failed)
+        """QoS 1 messages that were refused, or take the way of answers."""
         self._refused = RefusedMessages(self._tell_refused)
         self._probe: tuple[int, float] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -97,7 +104,7 @@ class Session:
     @property
     def is_waiting(self) -> bool:
         """Whether messages of this device are on their way into the log."""
-        return self._received > self._stored
+        return self._received > self._stored or self._asides.is_waiting
 
     def begin(self) -> None:
         """Old state or new, a notice, the CONNACK, and what the device missed."""
@@ -116,7 +123,10 @@ class Session:
             self._watch_end(self._admission.expires_at)
         if self._registry.is_held:
             self._line.pause(Pause.HELD)
+        self._share.enter(self)
         self.flush()
+        if len(self._subscriptions):
+            self._registry.on_hearing(self.key)
 
     # --- from the device ----------------------------------------------------------------------------------------------
 
@@ -180,9 +190,16 @@ class Session:
         self._received = received
         self._metrics.messages_in += messages
         self._metrics.bytes_in += at
-        if received > self._stored:
-            self._look_at_backlog(received - self._stored)
+        if at:
+            self._share.take(at)  # fairness costs this much: one call for all messages of a portion
+        if received > self._stored or self._asides:
+            self._look_at_backlog(self._in_flight)
         return at
+
+    @property
+    def _in_flight(self) -> int:
+        """QoS 1 messages of the device without PUBACK, but for those that wait for another's."""
+        return self._received - self._stored + len(self._asides)
 
     def _look_at_backlog(self, waiting: int) -> None:
         """After each portion: does the device have more messages on the way than it may?"""
@@ -239,11 +256,17 @@ class Session:
             return
         now = time.time_ns() // 1_000_000
         uplink = Uplink(self._admission.tenant, route.device, route.dialect, route.channel, now, packet.payload)
-        if packet.qos:
+        if not packet.qos:
+            (self._registry.answers if route.is_answer else self._uplinks).add(uplink, None, 0)
+        elif route.is_answer:
+            # It goes to a stream of its own; its PUBACK keeps its place among the others.
+            self._asides.expect(
+                write_packet(Puback(packet.packet_id), self._version), behind=self._received - self._stored
+            )
+            self._registry.answers.add(uplink, self._asides, packet.packet_id)
+        else:
             self._received += 1
             self._uplinks.add(uplink, self, _PUBACK | packet.packet_id)
-        else:
-            self._uplinks.add(uplink, None, 0)
 
     def _resolve_alias(self, packet: Publish) -> bytes:
         alias = packet.properties.topic_alias
@@ -269,10 +292,10 @@ class Session:
         if not packet.qos:
             return
         answer = write_packet(Puback(packet.packet_id, Reason.NOT_AUTHORIZED), self._version)
-        if self._received == self._stored:
-            self._line.write(answer)
+        if self._in_flight:
+            self._asides.refuse(answer, behind=self._received - self._stored)
         else:
-            self._refusals.append((self._received, answer))
+            self._line.write(answer)
 
     def _refuse(self, error: MalformedPacket, first: int, body: bytes, length: int) -> None:
         """A packet of `length` bytes, of which `body` is here, ends the connection; of a message its owner reads."""
@@ -294,6 +317,7 @@ class Session:
         self._send(Suback(packet.packet_id, bytes(codes)))  # [MQTT-3.8.4-1] [MQTT-3.8.4-6]
         self._outbox.listen()
         self.flush()
+        self._registry.on_hearing(self.key)
 
     def _find_objection(self, filter_: str) -> Reason | None:
         if filter_.startswith("$share/"):
@@ -328,34 +352,32 @@ class Session:
         """The log has these messages: acknowledge them."""
         if self._is_over:
             return
-        before = self._stored
         self._stored += len(tokens)
-        if self._refusals:
-            self._line.write(self._with_refusals(tokens, before))
+        if self._asides:
+            self._asides.pass_by(tokens)
         else:
-            self._line.write(struct.pack(f">{len(tokens)}I", *tokens))
+            self._acknowledge(struct.pack(f">{len(tokens)}I", *tokens))
         if self._probe is not None and self._stored >= self._probe[0]:
             self._metrics.acknowledgement.observe(self._loop.time() - self._probe[1])
             self._probe = None
-        if self._received - self._stored <= self._limits.receive_maximum // 2:
+
+    def _acknowledge(self, pubacks: bytes) -> None:
+        if self._is_over:
+            return
+        if pubacks:
+            self._line.write(pubacks)
+        if self._in_flight <= self._limits.receive_maximum // 2:
             self._line.resume(Pause.CROWDED)
 
     def failed(self, tokens: list[int]) -> None:
         """The log could not take them. The device sends them again in its next session."""
         self.close(Reason.SERVER_UNAVAILABLE, "messages could not be stored, send them again")
 
-    def _with_refusals(self, tokens: list[int], before: int) -> bytes:
-        """The PUBACKs of these messages and of refused ones that came between them."""
-        parts, done = [], 0
-        while self._refusals and self._refusals[0][0] <= self._stored:
-            position, answer = self._refusals.pop(0)
-            until = position - before
-            parts += [struct.pack(f">{until - done}I", *tokens[done:until]), answer]
-            done = until
-        parts.append(struct.pack(f">{len(tokens) - done}I", *tokens[done:]))
-        return b"".join(parts)
-
     # --- to the device ------------------------------------------------------------------------------------------------
+
+    def hears(self, topic: str) -> bool:
+        """Whether the device has subscribed to it."""
+        return topic in self._subscriptions.heard
 
     def deliver(self, message: Message) -> bool:
         """Send a message as soon as the device can take it; False when the session is over, now or for this reason."""
@@ -377,12 +399,12 @@ class Session:
             self._metrics.bytes_out += len(packets)
             self._line.write(packets)
 
-    def hold(self, held: bool) -> None:
-        """Stop reading because the log cannot keep up, or go on."""
+    def hold(self, held: bool, why: Pause = Pause.HELD) -> None:
+        """Stop reading because the log cannot keep up, or for another reason that is not the device's; or go on."""
         if held:
-            self._line.pause(Pause.HELD)
+            self._line.pause(why)
         else:
-            self._line.resume(Pause.HELD)
+            self._line.resume(why)
 
     def _send(self, packet: Packet) -> None:
         data = write_packet(packet, self._version)
@@ -425,11 +447,12 @@ class Session:
         for timer in (self._timer, self._end_timer):
             if timer is not None:
                 timer.cancel()
+        self._share.leave(self)
         self._metrics.sessions.labels(self._line.listener).dec()
         expiry_s = self._terms.expiry_s
         will, delay_s = self._last_words(), self._connect.will.properties.will_delay_s if self._connect.will else 0
         if will is not None and not (delay_s and expiry_s):
-            self._uplinks.add(will, None, 0)
+            will()
             will = None
         self._refused.close()
         self._notify(DISCONNECTED, text)
@@ -439,20 +462,21 @@ class Session:
                 client_id=self._terms.client_id,
                 subscriptions=self._subscriptions,
                 outbox=self._outbox,
-                will=will,
+                publish_will=will,
                 will_delay_s=delay_s or 0,
             )
         self._registry.leave(self, parked, expiry_s=expiry_s)
         if parked is None:
             self._outbox.abandon()
 
-    def _last_words(self) -> Uplink | None:
-        """The will as an uplink: as if the device had said it now."""
+    def _last_words(self) -> Callable[[], None] | None:
+        """How to publish the will: as if the device had said it now."""
         route = self._admission.route(self._will.topic) if self._will is not None else None
         if self._will is None or route is None:
             return None
         now = time.time_ns() // 1_000_000
-        return Uplink(self._admission.tenant, route.device, route.dialect, route.channel, now, self._will.payload)
+        uplink = Uplink(self._admission.tenant, route.device, route.dialect, route.channel, now, self._will.payload)
+        return partial((self._registry.answers if route.is_answer else self._uplinks).add, uplink, None, 0)
 
     def _check_keep_alive(self) -> None:
         """[MQTT-3.1.2-22]: one and a half times the keep-alive without a word. Not while it is us who do not listen."""

@@ -50,6 +50,28 @@ async def select_known_key(tx: Tx, secret_hash: bytes, at: datetime) -> KnownKey
     return await tx.one(KnownKey, sql, secret_hash, secret_hash, at)
 
 
+async def select_key_of_token(tx: Tx, secret_hash: bytes, at: datetime) -> KnownKey | None:
+    """The key that a client token was given for, while the token lasts."""
+    sql = """
+        SELECT k.tenant_id, t.public_id AS organization_id, t.status, k.id, k.name, k.scopes, k.allowed_cidrs,
+               k.expires_at, k.revoked_at, k.last_used_at
+        FROM client_token c JOIN api_key k ON k.tenant_id = c.tenant_id AND k.id = c.key_id
+             JOIN tenant t ON t.tenant_id = k.tenant_id
+        WHERE c.secret_hash = %s AND c.expires_at > %s
+    """
+    return await tx.one(KnownKey, sql, secret_hash, at)
+
+
+async def insert_token(
+    tx: Tx, tenant: TenantId, key_id: UUID, secret_hash: bytes, *, created_at: datetime, expires_at: datetime
+) -> None:
+    """Add a client token of a key."""
+    sql = """
+        INSERT INTO client_token (tenant_id, secret_hash, key_id, created_at, expires_at) VALUES (%s, %s, %s, %s, %s)
+    """
+    await tx.run(sql, tenant, secret_hash, key_id, created_at, expires_at)
+
+
 async def touch_key(tx: Tx, tenant: TenantId, key: KeyId, at: datetime) -> None:
     """Note that it was used. Whoever finds somebody else noting the same lets them."""
     sql = """

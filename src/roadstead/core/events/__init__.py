@@ -1,0 +1,43 @@
+"""Events: the log of what has happened, from rules, people, programs and devices."""
+
+from roadstead.core.events.model import (
+    Event,
+    EventDraft,
+    EventOutcome,
+    EventQuery,
+    EventSource,
+    Lifecycle,
+    LifecycleStatus,
+)
+from roadstead.core.events.service import (
+    MAX_EVENTS,
+    acknowledge_event,
+    create_event,
+    create_events,
+    follow_alert,
+    get_event,
+    list_device_events,
+    list_events,
+    resolve_event,
+    write_events,
+)
+
+__all__ = [
+    "MAX_EVENTS",
+    "Event",
+    "EventDraft",
+    "EventOutcome",
+    "EventQuery",
+    "EventSource",
+    "Lifecycle",
+    "LifecycleStatus",
+    "acknowledge_event",
+    "create_event",
+    "create_events",
+    "follow_alert",
+    "get_event",
+    "list_device_events",
+    "list_events",
+    "resolve_event",
+    "write_events",
+]

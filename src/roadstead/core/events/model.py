@@ -1,0 +1,132 @@
+"""What events are."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from roadstead.core.messages import Severity
+from roadstead.kernel.errors import FieldProblem
+from roadstead.kernel.ids import ComponentId, DeviceId, SensorId, SiteId
+from roadstead.kernel.time import EPOCH
+
+MAX_DATA_BYTES = 16_384
+MAX_AHEAD = timedelta(minutes=5)
+
+_BREAKS = re.compile(r"[\s!-/:-@\[-`{-~]+")
+
+
+class EventSource(StrEnum):
+    """Who says that something has happened."""
+
+    ALERT_RULE = "ALERT_RULE"
+    DEVICE = "DEVICE"
+    SYSTEM = "SYSTEM"
+    USER = "USER"
+    ANALYTICS = "ANALYTICS"
+    MEDIA = "MEDIA"
+    EXTERNAL = "EXTERNAL"
+    """A program, with an API key."""
+
+
+class LifecycleStatus(StrEnum):
+    """How far something that needs work has come (contract section 3). Nothing leads out of RESOLVED."""
+
+    ACTIVE = "ACTIVE"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    RESOLVED = "RESOLVED"
+
+
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done about an event that needs work."""
+
+    status: LifecycleStatus
+    acknowledged_at: datetime | None = None
+    acknowledged_by: UUID | None = None
+    resolved_at: datetime | None = None
+    resolved_by: UUID | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that has happened."""
+
+    id: UUID
+    type: str
+    source: EventSource
+    severity: Severity
+    message: str
+    device_id: DeviceId | None
+    component_id: ComponentId | None
+    sensor_id: SensorId | None
+    site_id: SiteId | None
+    """Where the device stood when it happened."""
+    occurred_at: datetime
+    data: dict[str, Any] | None
+    lifecycle: Lifecycle | None
+    """None: nobody needs to act on it."""
+    created_at: datetime
+
+
+class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to be written down."""
+
+    type: str
+    message: str
+    severity: Severity = Severity.INFO
+    device_id: DeviceId | None = None
+    sensor_id: SensorId | None = None
+    site_id: SiteId | None = None
+    occurred_at: datetime | None = None
+    """None: now."""
+    data: dict[str, Any] | None = None
+    requires_action: bool = False
+
+    def check(self, now: datetime) -> list[FieldProblem]:
+        """What is wrong with it by itself."""
+        problems = []
+        for pointer, text, most in (("/type", self.type, 80), ("/message", self.message, 2_000)):
+            if not 1 <= len(text) <= most or "\0" in text:
+                problems.append(FieldProblem(pointer, "invalid", f"takes 1 to {most} characters, and no NUL"))
+        if self.occurred_at is not None and not EPOCH <= self.occurred_at <= now + MAX_AHEAD:
+            detail = "lies before 1970 or more than five minutes ahead"
+            problems.append(FieldProblem("/occurredAt", "range", detail))
+        if self.data is not None:
+            content = msgspec.json.encode(self.data)
+            if len(content) > MAX_DATA_BYTES:
+                problems.append(FieldProblem("/data", "too-large", f"is larger than {MAX_DATA_BYTES} bytes"))
+            if b"\\u0000" in content:
+                problems.append(FieldProblem("/data", "invalid", "must not contain NUL"))
+        return problems
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events are wanted; an empty list and None mean any."""
+
+    types: Sequence[str] = ()
+    """With `*` at the end: what a type begins with."""
+    source: EventSource | None = None
+    severities: Sequence[Severity] = ()
+    device_id: DeviceId | None = None
+    sensor_id: SensorId | None = None
+    site_id: SiteId | None = None
+    """There or in a site below."""
+    occurred_from: datetime | None = None
+    occurred_before: datetime | None = None
+    text: str | None = None
+    """Words, in any case: each begins a word of the type or the message."""
+
+
+class EventOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one event of many: it is written down, or why it is not."""
+
+    event: Event | None = None
+    error: Exception | None = None
+
+
+def words_of(text: str) -> list[str]:
+    """The words that a text search asks for, cut as the index cuts them (`index_new_events`)."""
+    return [word[:64] for word in _BREAKS.split(text.lower()) if word]

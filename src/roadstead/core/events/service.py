@@ -1,0 +1,189 @@
+"""What can be done with events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from roadstead.core import registry
+from roadstead.core.events import store
+from roadstead.core.events.model import (
+    Event,
+    EventDraft,
+    EventOutcome,
+    EventQuery,
+    EventSource,
+    Lifecycle,
+    LifecycleStatus,
+)
+from roadstead.core.messages import EventRaised
+from roadstead.core.operation import operation
+from roadstead.core.work import Work
+from roadstead.kernel.actor import ActorKind, Grant
+from roadstead.kernel.errors import Conflict, FieldProblem, Invalid, NotFound, RoadsteadError
+from roadstead.kernel.filter import And, Compare, Filter, In, Operator, Or, equals, starts_with
+from roadstead.kernel.ids import DeviceId, new_id
+from roadstead.kernel.page import Page, PageQuery
+
+MAX_EVENTS = 500
+"""How many a request may write down."""
+
+_SOURCE_OF = {
+    ActorKind.USER: EventSource.USER,
+    ActorKind.API_KEY: EventSource.EXTERNAL,
+    ActorKind.DEVICE: EventSource.DEVICE,
+    ActorKind.SYSTEM: EventSource.SYSTEM,
+}
+
+
+@operation(Grant.EVENTS_READ)
+async def list_events(work: Work, query: EventQuery, *, sort: str | None = None, page: PageQuery) -> Page[Event]:
+    """Events, sorted by `occurredAt`, newest first unless told otherwise."""
+    return await store.list_events(work.tx, await _filter(work, query), sort, page)
+
+
+@operation(Grant.EVENTS_READ)
+async def list_device_events(work: Work, device_id: DeviceId, query: EventQuery, page: PageQuery) -> Page[Event]:
+    """Events of one device, newest first. `NotFound` when there is no such device."""
+    await registry.load_device(work, device_id)
+    where = And((equals("deviceId", device_id), await _filter(work, query)))
+    return await store.list_events(work.tx, where, None, page)
+
+
+@operation(Grant.EVENTS_READ)
+async def get_event(work: Work, event_id: UUID) -> Event:
+    """One event."""
+    event = await store.select_event(work.tx, event_id)
+    if event is None:
+        raise NotFound("event", event_id)
+    return event
+
+
+@operation(Grant.EVENTS_WRITE)
+async def create_event(work: Work, draft: EventDraft) -> Event:
+    """Write an event down. Its source follows from who says it."""
+    return await _write(work, draft)
+
+
+@operation(Grant.EVENTS_WRITE)
+async def create_events(work: Work, drafts: Sequence[EventDraft]) -> list[EventOutcome]:
+    """Write several down; one that is wrong does not keep the others from it. `Invalid` for more than 500."""
+    if len(drafts) > MAX_EVENTS:
+        raise Invalid.field("", f"a request may have {MAX_EVENTS} events", code="too-large")
+    outcomes = []
+    for draft in drafts:
+        try:
+            outcomes.append(EventOutcome(event=await _write(work, draft)))
+        except RoadsteadError as error:
+            outcomes.append(EventOutcome(error=error))
+    return outcomes
+
+
+@operation(Grant.EVENTS_WRITE)
+async def acknowledge_event(work: Work, event_id: UUID) -> Event:
+    """Somebody is at it: ACTIVE to ACKNOWLEDGED. Again is no change."""
+    return await _advance(work, event_id, LifecycleStatus.ACKNOWLEDGED)
+
+
+@operation(Grant.EVENTS_WRITE)
+async def resolve_event(work: Work, event_id: UUID) -> Event:
+    """It is done: ACTIVE or ACKNOWLEDGED to RESOLVED."""
+    return await _advance(work, event_id, LifecycleStatus.RESOLVED)
+
+
+async def _advance(work: Work, event_id: UUID, status: LifecycleStatus) -> Event:
+    before = await store.select_event(work.tx, event_id, lock=True)
+    if before is None:
+        raise NotFound("event", event_id)
+    if before.lifecycle is None:
+        raise Conflict("the event needs no action", code="invalid-state")
+    if before.source is EventSource.ALERT_RULE:
+        raise Conflict("this event belongs to an alert, and follows what is done there", code="invalid-state")
+    if before.lifecycle.status is LifecycleStatus.RESOLVED:
+        raise Conflict("the event is RESOLVED", code="invalid-state")
+    if before.lifecycle.status is status:
+        return before
+    await store.update_lifecycles(work.tx, [event_id], status, at=work.now(), by=work.actor.id)
+    after = await get_event(work, event_id)
+    work.record(f"event.{'acknowledge' if status is LifecycleStatus.ACKNOWLEDGED else 'resolve'}", event_id)
+    work.emit(EventRaised(event_id, after.device_id))
+    return after
+
+
+async def _write(work: Work, draft: EventDraft) -> Event:
+    now = work.now()
+    problems = draft.check(now)
+    place = None
+    if draft.device_id is not None or draft.sensor_id is not None:
+        place = await store.select_place(work.tx, draft.device_id, draft.sensor_id)
+        if place is None:
+            field = "deviceId" if draft.sensor_id is None else "sensorId"
+            detail = "there is none of this id" if draft.sensor_id is None else "there is none of this id on the device"
+            problems.append(FieldProblem(f"/{field}", "invalid", detail))
+    if draft.site_id is not None and not await registry.load_sites(work, [draft.site_id]):
+        problems.append(FieldProblem("/siteId", "invalid", "there is none of this id"))
+    if problems:
+        raise Invalid(f"{problems[0].pointer.lstrip('/')}: {problems[0].detail}", fields=problems)
+    event = Event(
+        id=new_id(),
+        type=draft.type,
+        source=_SOURCE_OF[work.actor.kind],
+        severity=draft.severity,
+        message=draft.message,
+        device_id=place.device_id if place else None,
+        component_id=place.component_id if place else None,
+        sensor_id=draft.sensor_id,
+        site_id=draft.site_id or (place.site_id if place else None),
+        occurred_at=draft.occurred_at or now,
+        data=draft.data,
+        lifecycle=Lifecycle(status=LifecycleStatus.ACTIVE) if draft.requires_action else None,
+        created_at=now,
+    )
+    await store.insert_events(work.tx, [event])
+    work.record("event.create", event.id, after=event)
+    work.emit(EventRaised(event.id, event.device_id))
+    return event
+
+
+async def _filter(work: Work, query: EventQuery) -> Filter:
+    parts: list[Filter] = []
+    if query.types:
+        parts.append(Or(tuple(_type(type_) for type_ in query.types)))
+    if query.source is not None:
+        parts.append(equals("source", query.source.value))
+    if query.severities:
+        parts.append(In(("severity",), tuple(severity.value for severity in query.severities)))
+    if query.device_id is not None:
+        parts.append(equals("deviceId", query.device_id))
+    if query.sensor_id is not None:
+        parts.append(equals("sensorId", query.sensor_id))
+    if query.site_id is not None:
+        parts.append(In(("siteId",), tuple(await registry.sites_below(work, [query.site_id]))))
+    if query.occurred_from is not None:
+        parts.append(Compare(("occurredAt",), Operator.GE, query.occurred_from))
+    if query.occurred_before is not None:
+        parts.append(Compare(("occurredAt",), Operator.LT, query.occurred_before))
+    if query.text:
+        parts.append(store.has_words(query.text))
+    return And(tuple(parts))
+
+
+def _type(wanted: str) -> Filter:
+    return starts_with("type", wanted[:-1]) if wanted.endswith("*") else equals("type", wanted)
+
+
+# --- for the rooms above ---------------------------------------------------------------------------------------------
+
+
+async def write_events(work: Work, events: Sequence[Event]) -> None:
+    """Write down what a room above has seen, and tell listeners. Without asking for rights."""
+    if events:
+        await store.insert_events(work.tx, events)
+    for event in events:
+        work.emit(EventRaised(event.id, event.device_id))
+
+
+async def follow_alert(
+    work: Work, event_ids: Sequence[UUID], status: LifecycleStatus, *, at: datetime, by: UUID | None
+) -> None:
+    """The events of alerts go where their alerts have gone. Without asking for rights."""
+    await store.update_lifecycles(work.tx, event_ids, status, at=at, by=by)

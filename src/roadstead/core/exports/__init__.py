@@ -1,0 +1,66 @@
+"""Exports: files with what a part of the fleet has reported, made in the background."""
+
+from roadstead.core.exports.jobs import (
+    claim_job,
+    delete_files,
+    fail_job,
+    finish_job,
+    interrupt_job,
+    is_in_use,
+    renew_job,
+    retry_job,
+    sweep_exports,
+)
+from roadstead.core.exports.model import (
+    Content,
+    Export,
+    ExportDraft,
+    ExportQuery,
+    ExportStatus,
+    Field,
+    FileFormat,
+    Job,
+    NotExportable,
+    ScopeType,
+)
+from roadstead.core.exports.scopes import Scope, Strand, iterate_strands, load_scope
+from roadstead.core.exports.service import (
+    cancel_export,
+    create_export,
+    delete_export,
+    get_download_url,
+    get_export,
+    list_exports,
+)
+
+__all__ = [
+    "Content",
+    "Export",
+    "ExportDraft",
+    "ExportQuery",
+    "ExportStatus",
+    "Field",
+    "FileFormat",
+    "Job",
+    "NotExportable",
+    "Scope",
+    "ScopeType",
+    "Strand",
+    "cancel_export",
+    "claim_job",
+    "create_export",
+    "delete_export",
+    "delete_files",
+    "fail_job",
+    "finish_job",
+    "get_download_url",
+    "get_export",
+    "interrupt_job",
+    "is_in_use",
+    "iterate_strands",
+    "list_exports",
+    "load_scope",
+    "renew_job",
+    "retry_job",
+    "sweep_exports",
+]

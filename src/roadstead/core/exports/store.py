@@ -1,0 +1,280 @@
+"""The SQL of exports."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from roadstead.core.exports.model import (
+    MOST_TRIES,
+    Export,
+    ExportQuery,
+    ExportStatus,
+    Field,
+    Job,
+    ScopedDevice,
+    ScopedSensor,
+    ScopeType,
+)
+from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
+from roadstead.kernel.ids import DeviceId, ExportId, TenantId
+from roadstead.kernel.page import Page, PageQuery
+
+_NAMES = Export.__struct_fields__
+_COLUMNS = ", ".join(_NAMES)
+_JOBS = Listing(columns=_COLUMNS, source="export_job")
+_SORT = {"createdAt": SortKey("created_at", cast="timestamptz")}
+
+
+def _seen(tenant: TenantId, requested_by: UUID | None) -> list[Condition]:
+    """Those of the tenant; with `requested_by` only what they have asked for themselves."""
+    conditions = [Condition("tenant_id = %s", (tenant,))]
+    if requested_by is not None:
+        conditions.append(Condition("requested_by = %s", (requested_by,)))
+    return conditions
+
+
+async def page_exports(
+    tx: Tx, tenant: TenantId, query: ExportQuery, sort: str | None, page: PageQuery, *, requested_by: UUID | None
+) -> Page[Export]:
+    """Exports that the conditions hold for."""
+    conditions = _seen(tenant, requested_by)
+    if query.statuses:
+        conditions.append(Condition("status = ANY(%s)", ([str(status) for status in query.statuses],)))
+    if query.scope_type is not None:
+        conditions.append(Condition("scope_type = %s", (str(query.scope_type),)))
+    if query.scope_id is not None:
+        conditions.append(Condition("scope_id = %s", (query.scope_id,)))
+    return await _JOBS.page(tx, Export, conditions, parse_sort(sort, _SORT, "-createdAt"), page)
+
+
+async def select_export(
+    tx: Tx, tenant: TenantId, export_id: ExportId, *, requested_by: UUID | None, lock: bool = False
+) -> Export | None:
+    """One export."""
+    conditions = [*_seen(tenant, requested_by), Condition("id = %s", (export_id,))]
+    where = " AND ".join(condition.sql for condition in conditions)
+    params = [param for condition in conditions for param in condition.params]
+    return await tx.one(
+        Export, f"SELECT {_COLUMNS} FROM export_job WHERE {where} {'FOR UPDATE' if lock else ''}", *params
+    )
+
+
+async def lock_exports(tx: Tx, tenant: TenantId) -> None:
+    """Until the end of the transaction nobody else adds one for this tenant."""
+    await tx.run("SELECT pg_advisory_xact_lock(hashtext('roadstead export'), %s)", tenant)
+
+
+async def count_exports(tx: Tx, tenant: TenantId) -> tuple[int, int]:
+    """How many are under way, and how many have a file."""
+    sql = """
+        SELECT count(*) FILTER (WHERE status IN ('PENDING', 'RUNNING')), count(*) FILTER (WHERE status = 'READY')
+        FROM export_job WHERE tenant_id = %s AND status IN ('PENDING', 'RUNNING', 'READY')
+    """
+    row = await tx.row(sql, tenant)
+    assert row is not None
+    return row[0], row[1]
+
+
+async def insert_export(tx: Tx, tenant: TenantId, export: Export) -> None:
+    """Add one that may begin at once."""
+    marks = ", ".join(["%s"] * (len(_NAMES) + 2))
+    values: list[Any] = [list(value) if isinstance(value, list) else value for value in msgspec.structs.astuple(export)]
+    sql = f"INSERT INTO export_job (tenant_id, due_at, {_COLUMNS}) VALUES ({marks})"
+    await tx.run(sql, tenant, export.created_at, *values)
+
+
+async def cancel_export(tx: Tx, tenant: TenantId, export_id: ExportId, at: datetime, forget_at: datetime) -> None:
+    """Nobody is to work on it any more."""
+    sql = """
+        UPDATE export_job SET status = 'CANCELLED', completed_at = %s, due_at = %s
+        WHERE tenant_id = %s AND id = %s
+    """
+    await tx.run(sql, at, forget_at, tenant, export_id)
+
+
+async def delete_export(tx: Tx, tenant: TenantId, export_id: ExportId) -> None:
+    """Forget it."""
+    await tx.run("DELETE FROM export_job WHERE tenant_id = %s AND id = %s", tenant, export_id)
+
+
+# --- for the worker: of all tenants -----------------------------------------------------------------------------------
+
+
+async def claim_job(tx: Tx, at: datetime, lease: UUID, until: datetime) -> Job | None:
+    """Take on the export that has waited longest, of the organization with the fewest under way; None: none waits."""
+    columns = ", ".join(f"e.{name}" for name in _NAMES)
+    found = await tx.row(
+        """
+        SELECT e.tenant_id, e.id FROM export_job e
+        WHERE e.due_at <= %s AND e.status IN ('PENDING', 'RUNNING') AND e.tries < %s
+        ORDER BY (
+            SELECT count(*) FROM export_job o
+            WHERE o.tenant_id = e.tenant_id AND o.status = 'RUNNING' AND o.due_at > %s
+        ), e.due_at
+        LIMIT 1 FOR UPDATE OF e SKIP LOCKED
+        """,
+        at,
+        MOST_TRIES,
+        at,
+    )
+    if found is None:
+        return None
+    sql = f"""
+        UPDATE export_job e SET status = 'RUNNING', started_at = coalesce(started_at, %s), tries = tries + 1,
+                                lease = %s, due_at = %s, reading_count = 0
+        FROM tenant t WHERE e.tenant_id = %s AND e.id = %s AND t.tenant_id = e.tenant_id
+        RETURNING t.public_id, e.tries, {columns}
+    """
+    tenant, export_id = found
+    row = await tx.row(sql, at, lease, until, tenant, export_id)
+    assert row is not None
+    organization, tries, *values = row
+    export = msgspec.convert(dict(zip(_NAMES, values, strict=True)), Export, builtin_types=(UUID, datetime))
+    return Job(
+        tenant_id=TenantId(tenant),
+        organization_id=organization,
+        tries=tries,
+        export=export,
+    )
+
+
+async def renew_lease(tx: Tx, job: Job, until: datetime, readings: int) -> bool:
+    """Say that it is worked on, and how far it is. False: it is somebody else's by now, or nobody wants it any more."""
+    sql = """
+        UPDATE export_job SET due_at = %s, reading_count = %s
+        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
+    """
+    return bool(await tx.run(sql, until, readings, job.tenant_id, job.export.id, job.export.lease))
+
+
+async def give_back(tx: Tx, job: Job, due_at: datetime, *, uncounted: bool) -> bool:
+    """Let it be tried again from then on; `uncounted`: as if this try had not been."""
+    sql = """
+        UPDATE export_job SET status = 'PENDING', due_at = %s, tries = tries - %s
+        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
+    """
+    return bool(await tx.run(sql, due_at, int(uncounted), job.tenant_id, job.export.id, job.export.lease))
+
+
+async def finish_job(tx: Tx, job: Job, *, at: datetime, expires_at: datetime, size_bytes: int, readings: int) -> bool:
+    """Its file is there. False: nobody waits for it any more."""
+    sql = """
+        UPDATE export_job SET status = 'READY', completed_at = %s, expires_at = %s, due_at = %s, size_bytes = %s,
+                              reading_count = %s
+        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
+    """
+    values = (at, expires_at, expires_at, size_bytes, readings)
+    return bool(await tx.run(sql, *values, job.tenant_id, job.export.id, job.export.lease))
+
+
+async def has_file_of(tx: Tx, job: Job) -> bool:
+    """Whether the file of this try is the one that the export has. Waits for whoever is changing that."""
+    sql = """
+        SELECT id FROM export_job WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'READY' FOR UPDATE
+    """
+    return await tx.row(sql, job.tenant_id, job.export.id, job.export.lease) is not None
+
+
+async def fail_job(tx: Tx, job: Job, *, at: datetime, forget_at: datetime, error: str) -> bool:
+    """It cannot be made."""
+    sql = """
+        UPDATE export_job SET status = 'FAILED', completed_at = %s, due_at = %s, error = %s
+        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
+    """
+    return bool(await tx.run(sql, at, forget_at, error, job.tenant_id, job.export.id, job.export.lease))
+
+
+class DueExport(msgspec.Struct, frozen=True):
+    """An export whose timer has run out."""
+
+    tenant_id: TenantId
+    organization_id: UUID
+    id: ExportId
+    status: ExportStatus
+
+
+async def lock_due(tx: Tx, at: datetime, most: int) -> list[DueExport]:
+    """Exports that expire, may be forgotten, or were tried too often; none that another worker has in hand."""
+    sql = """
+        SELECT e.tenant_id, t.public_id AS organization_id, e.id, e.status
+        FROM export_job e JOIN tenant t ON t.tenant_id = e.tenant_id
+        WHERE e.due_at <= %s AND (e.status NOT IN ('PENDING', 'RUNNING') OR e.tries >= %s)
+        ORDER BY e.due_at LIMIT %s FOR UPDATE OF e SKIP LOCKED
+    """
+    return await tx.all(DueExport, sql, at, MOST_TRIES, most)
+
+
+async def end_export(
+    tx: Tx, due: DueExport, status: ExportStatus, *, at: datetime, forget_at: datetime, error: str | None
+) -> None:
+    """It has come to its end; the record stays for a while."""
+    sql = """
+        UPDATE export_job SET status = %s, completed_at = coalesce(completed_at, %s), due_at = %s, error = %s
+        WHERE tenant_id = %s AND id = %s
+    """
+    await tx.run(sql, status, at, forget_at, error, due.tenant_id, due.id)
+
+
+# --- what is in a scope -----------------------------------------------------------------------------------------------
+
+# Each is true for a sensor `s` and its device `d`.
+_SCOPES = {
+    ScopeType.SITE: "d.site_id IN (SELECT id FROM site WHERE tenant_id = d.tenant_id AND %s = ANY (lineage))",
+    ScopeType.DEVICE: "d.id = %s",
+    ScopeType.COMPONENT: "s.component_id = %s",
+    ScopeType.SENSOR: "s.id = %s",
+}
+_TABLES = {
+    ScopeType.SITE: "site",
+    ScopeType.DEVICE: "device",
+    ScopeType.COMPONENT: "component",
+    ScopeType.SENSOR: "sensor",
+}
+_SENSORS = "sensor s JOIN device d ON d.tenant_id = s.tenant_id AND d.id = s.device_id"
+
+
+async def find_name(tx: Tx, tenant: TenantId, scope_type: ScopeType, scope_id: UUID) -> str | None:
+    """The name of what an export is about; None when it is not there."""
+    sql = f"SELECT name FROM {_TABLES[scope_type]} WHERE tenant_id = %s AND id = %s"
+    name: str | None = await tx.value(sql, tenant, scope_id)
+    return name
+
+
+async def select_fields(tx: Tx, tenant: TenantId, scope_type: ScopeType, scope_id: UUID, most: int) -> list[Field]:
+    """The kinds of values in a scope, in order of their keys."""
+    sql = f"""
+        SELECT s.key, s.value_type, CASE WHEN count(DISTINCT coalesce(s.unit, '')) = 1 THEN min(s.unit) END AS unit
+        FROM {_SENSORS} WHERE s.tenant_id = %s AND {_SCOPES[scope_type]}
+        GROUP BY s.key, s.value_type ORDER BY s.key, s.value_type LIMIT %s
+    """
+    return await tx.all(Field, sql, tenant, scope_id, most)
+
+
+async def select_devices(
+    tx: Tx, tenant: TenantId, scope_type: ScopeType, scope_id: UUID, *, after: DeviceId | None, most: int
+) -> list[ScopedDevice]:
+    """Devices with sensors in a scope, in order of their ids."""
+    sql = f"""
+        SELECT d.id, d.name FROM device d
+        WHERE d.tenant_id = %s AND (%s::uuid IS NULL OR d.id > %s) AND EXISTS (
+            SELECT FROM sensor s WHERE s.tenant_id = d.tenant_id AND s.device_id = d.id AND {_SCOPES[scope_type]}
+        )
+        ORDER BY d.id LIMIT %s
+    """
+    return await tx.all(ScopedDevice, sql, tenant, after, after, scope_id, most)
+
+
+async def select_sensors(
+    tx: Tx, tenant: TenantId, scope_type: ScopeType, scope_id: UUID, devices: Sequence[DeviceId]
+) -> list[ScopedSensor]:
+    """Sensors in a scope of some of its devices, by device and path."""
+    sql = f"""
+        SELECT s.device_id, c.key AS component_key, s.key, s.path, s.value_type
+        FROM {_SENSORS} LEFT JOIN component c ON c.tenant_id = s.tenant_id AND c.id = s.component_id
+        WHERE s.tenant_id = %s AND s.device_id = ANY (%s) AND {_SCOPES[scope_type]}
+        ORDER BY s.device_id, s.path
+    """
+    return await tx.all(ScopedSensor, sql, tenant, list(devices), scope_id)

@@ -1,0 +1,33 @@
+"""Files: kept in the blob store under the organization they belong to, reached by signed URLs."""
+
+from roadstead.core.files.model import DOWNLOAD, UPLOAD, Download, SignedUrl, Upload, Uploaded, UploadUrl
+from roadstead.core.files.service import (
+    blob_key,
+    claim_upload,
+    download_url,
+    finish_upload,
+    open_download,
+    open_upload,
+    receive,
+    sweep_uploads,
+    upload_url,
+)
+
+__all__ = [
+    "DOWNLOAD",
+    "UPLOAD",
+    "Download",
+    "SignedUrl",
+    "Upload",
+    "UploadUrl",
+    "Uploaded",
+    "blob_key",
+    "claim_upload",
+    "download_url",
+    "finish_upload",
+    "open_download",
+    "open_upload",
+    "receive",
+    "sweep_uploads",
+    "upload_url",
+]

@@ -1,0 +1,103 @@
+"""Firmware: releases with their content, how it comes and goes, and rollouts that bring it to devices."""
+
+from roadstead.core.firmware.artifacts import (
+    allow_upload,
+    change_firmware,
+    create_firmware,
+    delete_firmware,
+    deprecate_firmware,
+    get_firmware,
+    list_firmware,
+    publish_firmware,
+)
+from roadstead.core.firmware.content import sweep_parts
+from roadstead.core.firmware.downloads import MOST_USES, Download, Downloads, download_url, grant_download
+from roadstead.core.firmware.driving import drive_rollout
+from roadstead.core.firmware.model import (
+    MOST_BYTES,
+    MOST_NOTES,
+    DownloadGrant,
+    Firmware,
+    FirmwareChange,
+    FirmwareDraft,
+    FirmwareId,
+    FirmwareQuery,
+    FirmwareStatus,
+    RolloutId,
+    UploadGrant,
+    UploadState,
+)
+from roadstead.core.firmware.rollout_model import (
+    Counts,
+    DeviceProgress,
+    Rollout,
+    RolloutDevice,
+    RolloutDraft,
+    RolloutStatus,
+    Target,
+)
+from roadstead.core.firmware.rollout_store import Due, note_commands, note_releases, select_due
+from roadstead.core.firmware.rollouts import (
+    cancel_rollout,
+    create_rollout,
+    get_rollout,
+    list_rollout_devices,
+    list_rollouts,
+    pause_rollout,
+    resume_rollout,
+    retry_rollout,
+)
+from roadstead.core.firmware.uploads import Interrupted, Uploads
+from roadstead.core.firmware.window import Window
+
+__all__ = [
+    "MOST_BYTES",
+    "MOST_NOTES",
+    "MOST_USES",
+    "Counts",
+    "DeviceProgress",
+    "Download",
+    "DownloadGrant",
+    "Downloads",
+    "Due",
+    "Firmware",
+    "FirmwareChange",
+    "FirmwareDraft",
+    "FirmwareId",
+    "FirmwareQuery",
+    "FirmwareStatus",
+    "Interrupted",
+    "Rollout",
+    "RolloutDevice",
+    "RolloutDraft",
+    "RolloutId",
+    "RolloutStatus",
+    "Target",
+    "UploadGrant",
+    "UploadState",
+    "Uploads",
+    "Window",
+    "allow_upload",
+    "cancel_rollout",
+    "change_firmware",
+    "create_firmware",
+    "create_rollout",
+    "delete_firmware",
+    "deprecate_firmware",
+    "download_url",
+    "drive_rollout",
+    "get_firmware",
+    "get_rollout",
+    "grant_download",
+    "list_firmware",
+    "list_rollout_devices",
+    "list_rollouts",
+    "note_commands",
+    "note_releases",
+    "pause_rollout",
+    "publish_firmware",
+    "resume_rollout",
+    "retry_rollout",
+    "select_due",
+    "sweep_parts",
+]
