@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import structlog
+
 from roadstead.adapters.chdb import ChdbEngine, serve
 
 USER, PASSWORD = "roadstead", "tide & anchor"
@@ -11,6 +13,7 @@ USER, PASSWORD = "roadstead", "tide & anchor"
 
 async def main(path: Path, port: int) -> None:
     """Serve until the other side closes our input."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # our output is the port, nothing else
     engine = ChdbEngine(path / "store")
     async with serve(engine, host="127.0.0.1", port=port, user=USER, password=PASSWORD, scratch=path) as actual:
         print(actual, flush=True)
