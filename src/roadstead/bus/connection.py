@@ -13,6 +13,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.js import JetStreamContext
 
 from roadstead.kernel.errors import Unavailable
+from roadstead.kernel.waiting import happens
 
 log = structlog.get_logger()
 
@@ -141,8 +142,7 @@ class Bus:
             subscription = await client.subscribe(inbox, cb=deliver)
             try:
                 await client.publish(subject, payload, reply=inbox)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(done.wait(), within_s)
+                await happens(done, within_s)
             finally:
                 with contextlib.suppress(nats.errors.Error, OSError):
                     await subscription.unsubscribe()
@@ -236,8 +236,7 @@ class Bus:
             self._tell()
             # nats-py does not call back when its own closing stumbles over the broken socket, so we look as well.
             while client.is_connected and not lost.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(lost.wait(), 0.5)
+                await happens(lost, 0.5)
             self._client = None
             self._connected.clear()
             log.warning("bus lost", reason=str(client.last_error or "closed"))

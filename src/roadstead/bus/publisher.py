@@ -1,7 +1,6 @@
 """Puts messages on the log in order, and says of each when it is safe there."""
 
 import asyncio
-import contextlib
 import itertools
 import secrets
 from collections import deque
@@ -14,6 +13,7 @@ from nats.aio.msg import Msg
 
 from roadstead.bus.connection import Bus, Subscription
 from roadstead.kernel.errors import Unavailable
+from roadstead.kernel.waiting import happens
 
 log = structlog.get_logger()
 
@@ -122,8 +122,7 @@ class Publisher:
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait for what is in flight, but not for ever; the rest fails."""
         if self._bus.is_connected:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), timeout_s)
+            await happens(self._idle, timeout_s)
         for timer in (self._watch, self._resend_soon):
             if timer is not None:
                 timer.cancel()

@@ -17,6 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from roadstead.bus.connection import Bus, Subscription
 from roadstead.bus.streams import stream_state
 from roadstead.kernel.errors import Unavailable
+from roadstead.kernel.waiting import happens
 
 log = structlog.get_logger()
 
@@ -117,8 +118,7 @@ class Reader:
                 continue
             self._arrived.clear()
             if not self._ready and self._is_well():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), left_s)
+                await happens(self._arrived, left_s)
         return self._ready.popleft()
 
     async def packs(self) -> AsyncIterator[Pack]:

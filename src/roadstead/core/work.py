@@ -54,7 +54,7 @@ class Work(msgspec.Struct, frozen=True):
             AuditLine(
                 tenant_id=self.tenant_id,
                 id=new_id(),
-                at=self.now(),
+                at=time.exact_now(),
                 actor_type=self.actor.kind,
                 actor_id=self.actor.id,
                 actor_name=self.actor.name,

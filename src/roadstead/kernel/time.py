@@ -19,6 +19,11 @@ def now() -> datetime:
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
+def exact_now() -> datetime:
+    """This instant, in UTC, to the microsecond: what puts the deeds of one millisecond in order."""
+    return datetime.now(UTC)
+
+
 def to_millis(instant: datetime) -> int:
     """Milliseconds since 1970."""
     return (instant - EPOCH) // timedelta(milliseconds=1)

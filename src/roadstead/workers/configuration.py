@@ -1,7 +1,6 @@
 """Keeps the documents of devices right: follows what changes, and works it off batch by batch."""
 
 import asyncio
-import contextlib
 import time
 from functools import partial
 
@@ -16,6 +15,7 @@ from roadstead.core.ports import Ports
 from roadstead.db import Database
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import TenantId
+from roadstead.kernel.waiting import happens
 from roadstead.workers.patience import patiently
 from roadstead.workers.turns import Turn
 
@@ -138,8 +138,7 @@ class ConfigurationWorker:
                 continue
             self._most = min(self._most * 2, _MOST)
             if not busy:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), _LOOK_ANYWAY_S)
+                await happens(self._news, _LOOK_ANYWAY_S)
 
     async def work_once(self) -> bool:
         """One batch of marks and one of a sweep; whether there was any."""

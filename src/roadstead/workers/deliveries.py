@@ -17,6 +17,7 @@ from roadstead.db import Database
 from roadstead.kernel import time
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import TenantId
+from roadstead.kernel.waiting import happens
 from roadstead.workers.metrics import DeliveryMetrics
 from roadstead.workers.patience import patiently
 
@@ -65,8 +66,7 @@ class DeliverySender:
                 except Unavailable as error:
                     log.warning("notifications wait", reason=str(error))
                 await asyncio.sleep(_LOOK_AT_MOST_EVERY_S)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), _LOOK_ANYWAY_S)
+                await happens(self._news, _LOOK_ANYWAY_S)
                 self._news.clear()
         finally:
             listener.cancel()

@@ -13,6 +13,7 @@ from roadstead.db import Database, Tx
 from roadstead.kernel import time
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import TenantId
+from roadstead.kernel.waiting import happens
 
 log = structlog.get_logger()
 
@@ -42,8 +43,7 @@ class OutboxRelay:
                     log.warning("outbox waits", reason=str(error))
                     carried = 0
                 if carried < _MOST:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._news.wait(), _LOOK_ANYWAY_S)
+                    await happens(self._news, _LOOK_ANYWAY_S)
                     self._news.clear()
         finally:
             listener.cancel()

@@ -1,7 +1,6 @@
 """Drives rollouts on, and deletes what is left over of firmware."""
 
 import asyncio
-import contextlib
 import time as clock
 from functools import partial
 from uuid import UUID
@@ -26,6 +25,7 @@ from roadstead.kernel import time
 from roadstead.kernel.actor import system_actor
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import DeviceId, TenantId
+from roadstead.kernel.waiting import happens
 from roadstead.workers.patience import patiently
 
 log = structlog.get_logger()
@@ -72,8 +72,7 @@ class RolloutDriver:
                         pass
             except Unavailable as error:
                 log.warning("rollouts wait", reason=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._every_s)
+            await happens(self._news, self._every_s)
             self._news.clear()
 
     async def look(self) -> int:

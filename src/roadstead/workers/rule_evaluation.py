@@ -337,8 +337,6 @@ class RuleEvaluation:
 
 
 async def _stop(helpers: Sequence[asyncio.Task[None]]) -> None:
-    # Until Python 3.12 `wait_for` can swallow a cancellation that comes with its answer: ask until it is heard.
-    while left := [helper for helper in helpers if not helper.done()]:
-        for helper in left:
-            helper.cancel()
-        await asyncio.wait(left, timeout=1)
+    for helper in helpers:
+        helper.cancel()
+    await asyncio.gather(*helpers, return_exceptions=True)

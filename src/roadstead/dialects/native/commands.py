@@ -1,7 +1,6 @@
 """/commands and /devices/{deviceId}/commands: what devices are told to do."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -36,6 +35,7 @@ from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import DeviceId, parse_uuid
 from roadstead.kernel.page import PageQuery
 from roadstead.kernel.time import parse_duration
+from roadstead.kernel.waiting import happens
 from roadstead.web.edge import AnyRequest, BeginWork, Edge
 
 DevicePath = Annotated[str, PathParameter(name="deviceId")]
@@ -255,8 +255,7 @@ async def get_command(
             left_s = until - loop.time()
             if command.is_final or left_s <= 0:
                 return CommandShape.of(command)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(left_s, _LOOK_ANYWAY_S))
+            await happens(changed, min(left_s, _LOOK_ANYWAY_S))
 
 
 @post("/{commandId:str}/cancel", operation_id="command.cancel", status_code=200)
