@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CRASH_SECONDS ?= 900
+# One file of tests after the other in each of up to four processes, with servers of their own.
+SPREAD := -n logical --maxprocesses 4 --dist loadfile
 LOCKS := pyproject.toml requirements.lock scripts/make_venv.py
 
 .PHONY: help install up demo test check crash bench lock
@@ -26,14 +28,14 @@ demo: .venv/.installed
 	@$(BIN)/roadstead device simulate --devices 20
 
 test: .venv/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest $(SPREAD)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest $(SPREAD)
 
 crash: .venv/.installed-dev
 	CRASH_SECONDS=$(CRASH_SECONDS) $(if $(CRASH_SEED),CRASH_SEED=$(CRASH_SEED)) $(BIN)/pytest tests/crash -s

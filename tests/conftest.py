@@ -1,6 +1,7 @@
 """Real servers for the whole run, and two tenants for every test that wants them."""
 
 import asyncio
+import copy
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -13,6 +14,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 import structlog
+from litestar import Litestar
+from litestar.datastructures import State
 from prometheus_client import CollectorRegistry
 
 from roadstead.adapters.blobs import FolderBlobs
@@ -26,7 +29,7 @@ from roadstead.core.ports import Mail, PasswordCost, Ports, TelemetryStore
 from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.core.work import Work
 from roadstead.db import Database, Duty, migrate
-from roadstead.dialects.native import create_app
+from roadstead.dialects.native.app import frame, make_litestar
 from roadstead.dialects.native.wire import NativeCodec
 from roadstead.kernel.actor import GRANTS_OF_ROLE, Actor, ActorKind, Grant, Role
 from roadstead.kernel.ids import TenantId, new_id
@@ -122,13 +125,15 @@ async def ports(tmp_path_factory: pytest.TempPathFactory, postbox: Postbox) -> P
 
 
 def app_of(edge: Edge) -> Any:
-    """The native API over a platform; the newest is kept for all clients of a test, because making it takes a while."""
-    if not _newest or _newest[0] is not edge:
-        _newest[:] = edge, create_app(edge)
-    return _newest[1]
+    """The native API over a platform. Its routes are read once for all tests, because that takes half a second."""
+    if not _pattern:
+        _pattern.append(make_litestar(edge))
+    app = copy.copy(_pattern[0])
+    app.state = State({**app.state.dict(), "edge": edge})
+    return frame(app, edge)
 
 
-_newest: list[Any] = []
+_pattern: list[Litestar] = []
 
 
 class Tenant:

@@ -100,8 +100,13 @@ ROUTERS: list[Router] = [
 
 def create_app(edge: Edge) -> ASGIApp:
     """The whole native API as one ASGI app; paths begin with /api, those of files with /storage."""
-    app = RateLimitHeaders(make_litestar(edge), edge.limits.strangers, edge.trusted_proxies)
-    return MeasuredRequests(RequestFrame(app), edge.metrics)
+    return frame(make_litestar(edge), edge)
+
+
+def frame(app: ASGIApp, edge: Edge) -> ASGIApp:
+    """What is done around every request."""
+    limited = RateLimitHeaders(app, edge.limits.strangers, edge.trusted_proxies)
+    return MeasuredRequests(RequestFrame(limited), edge.metrics)
 
 
 def make_litestar(edge: Edge, *, openapi_config: OpenAPIConfig | None = None) -> Litestar:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from roadstead.core.messages import Reading, Value
 from roadstead.kernel import time
-from roadstead.kernel.ids import to_bytes
+from roadstead.kernel.ids import TenantId, to_bytes
 from roadstead.workers.exports import ExportWorker
 from tests.conftest import Tenant
 from tests.dialects.native.fleet import add_device, add_profiles, add_site, ok
@@ -98,16 +98,19 @@ async def add_fleet(tenant: Tenant) -> Fleet:
 
 
 class Endless:
-    """A telemetry store that always has more of the same."""
+    """A telemetry store that always has more of the same, of one tenant's."""
 
-    def __init__(self, rows: Callable[..., AsyncIterator[bytes]]) -> None:
-        self._rows = rows
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant_id = tenant.tenant_id
+        self._rows: Callable[..., AsyncIterator[bytes]] = tenant.edge.ports.telemetry.rows
 
-    async def rows(self, *arguments: Any) -> AsyncIterator[bytes]:
+    async def rows(self, tenant: TenantId, *arguments: Any) -> AsyncIterator[bytes]:
         """Again and again."""
         while True:
-            async for piece in self._rows(*arguments):
+            async for piece in self._rows(tenant, *arguments):
                 yield piece
+            if tenant != self._tenant_id:
+                return
             await asyncio.sleep(0.001)
 
 

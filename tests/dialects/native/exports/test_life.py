@@ -34,7 +34,7 @@ from tests.people import last_actions
 async def test_a_running_export_says_how_far_it_is_and_stops_when_it_is_cancelled(
     acme: Tenant, fleet: Fleet, worker: ExportWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endless = Endless(acme.edge.ports.telemetry.rows)
+    endless = Endless(acme)
     monkeypatch.setattr(acme.edge.ports.telemetry, "rows", endless.rows)
     asked = await ask(acme, "DEVICE", fleet["pump"])
     working = asyncio.create_task(made(acme, worker, asked["id"]))
@@ -119,7 +119,7 @@ async def test_a_worker_that_is_told_to_stop_gives_back_what_it_is_at(
     acme: Tenant, fleet: Fleet, worker: ExportWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(acme.edge.ports.telemetry, "rows", Endless(acme.edge.ports.telemetry.rows).rows)
+        patched.setattr(acme.edge.ports.telemetry, "rows", Endless(acme).rows)
         asked = await ask(acme, "DEVICE", fleet["pump"])
         working = asyncio.create_task(worker.run())
         await wait_for(acme, asked["id"], lambda export: export["status"] == "RUNNING")
