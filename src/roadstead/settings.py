@@ -161,6 +161,12 @@ class LeapcraftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     things_path: Annotated[str, Help("path of the list of things", check=_check_path)] = "/v1/things"
 
 
+class LightelligenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The Lightelligence dialect."""
+
+    hosts: Annotated[str, Help("host names under which it is served without the prefix /lightelligence, by comma")] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -201,6 +207,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outgoing: OutgoingSettings = OutgoingSettings()
     limits: LimitSettings = LimitSettings()
     leapcraft: LeapcraftSettings = LeapcraftSettings()
+    lightelligence: LightelligenceSettings = LightelligenceSettings()
 
     @property
     def url(self) -> str:

@@ -10,6 +10,7 @@ WITHOUT_TENANT = {
     "password_reset",
     "sign_in_failure",
     "signing_key",
+    "realm_key",
     "certificate_authority",
     "projection",
     "gateway_lease",

@@ -18,7 +18,7 @@ from roadstead.app.tls import OwnCertificate, public_hosts
 from roadstead.bus import BacklogWatch, Packer, ensure_streams, plan_streams
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
-from roadstead.dialects import leapcraft, native
+from roadstead.dialects import leapcraft, lightelligence, native
 from roadstead.gateways.http import HttpServer
 from roadstead.gateways.https import HttpsServer
 from roadstead.gateways.tls import HTTP_ALPN
@@ -84,7 +84,10 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
 def mount_dialects(edge: Edge, settings: Settings) -> ASGIApp:
     """All that programs may speak."""
     terms = leapcraft.Terms(settings.leapcraft.averages_shape, settings.leapcraft.things_path)
-    mounts = [Mount("/leapcraft", read_hosts(settings.leapcraft.hosts), leapcraft.create_app(edge, terms))]
+    mounts = [
+        Mount("/leapcraft", read_hosts(settings.leapcraft.hosts), leapcraft.create_app(edge, terms)),
+        Mount("/lightelligence", read_hosts(settings.lightelligence.hosts), lightelligence.create_app(edge)),
+    ]
     return Mounts(native.create_app(edge), mounts)
 
 

@@ -408,7 +408,7 @@ def check_blob_key(key: str) -> None:
         raise ValueError(f"{key!r} cannot be the key of a file")
 
 
-Purpose = Literal["totp", "signing-key", "ca-key", "answer", "file-url", "channel"]
+Purpose = Literal["totp", "signing-key", "ca-key", "answer", "file-url", "channel", "realm-key"]
 """What a secret was sealed for; it opens for nothing else."""
 
 

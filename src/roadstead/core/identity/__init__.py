@@ -35,12 +35,15 @@ from roadstead.core.identity.model import (
 )
 from roadstead.core.identity.organizations import create_organization, list_own_organizations
 from roadstead.core.identity.people import change_password, change_self, find_self, request_reset, reset_password
+from roadstead.core.identity.permissions import Permission
+from roadstead.core.identity.realm import Bearer, authenticate_bearer
 from roadstead.core.identity.sessions import refresh_session, sign_in, sign_out, switch_organization
 from roadstead.core.identity.signing import list_public_keys, rotate_signing_keys
 from roadstead.core.identity.totp import begin_second_factor, confirm_second_factor, remove_second_factor
 
 __all__ = [
     "ApiKey",
+    "Bearer",
     "Environment",
     "FirstStart",
     "Invitation",
@@ -50,12 +53,14 @@ __all__ = [
     "KeyStatus",
     "Member",
     "NewKey",
+    "Permission",
     "Person",
     "PersonChange",
     "SecondFactor",
     "SignedIn",
     "accept_invitation",
     "authenticate",
+    "authenticate_bearer",
     "authenticate_client_token",
     "begin_second_factor",
     "change_key",
