@@ -4,6 +4,7 @@ import asyncio
 import copy
 import hashlib
 import secrets
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -47,6 +48,11 @@ def _drop_good_news(_: Any, method: str, event: structlog.typing.EventDict) -> s
     if method in {"debug", "info"}:
         raise structlog.DropEvent
     return event
+
+
+# A shell in the background hands down that SIGINT is ignored; platforms and commands of tests are ended by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 structlog.configure(processors=[_drop_good_news, *structlog.get_config()["processors"]])

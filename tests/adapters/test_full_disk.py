@@ -55,6 +55,7 @@ def test_a_batch_that_finds_no_room_is_refused_and_every_other_is_there(small_di
     filling = [sys.executable, "-c", _FILL, str(small_disk / "store")]
     told = subprocess.run(filling, capture_output=True, text=True, timeout=100, check=True).stdout.splitlines()
 
-    assert told[0].startswith("refused")
-    stored, counted = told[1].split()
+    # Above it, the engine may have complained about the machine.
+    assert told[-2].startswith("refused")
+    stored, counted = told[-1].split()
     assert stored == counted != "0"

@@ -45,6 +45,7 @@ class Floor:
         self.database = database
         self.tenant = tenant
         self._facts = 0
+        self._said = 0
 
     def worker(self) -> RuleWorker:
         """A fresh process, as it were."""
@@ -67,6 +68,9 @@ class Floor:
 
     async def say(self, device: UUID, value: Any, *, ago_s: float = 0, path: str = "t", late_s: float = 0) -> None:
         received = time.to_millis(time.now()) - int(ago_s * 1_000)
+        if not ago_s:
+            # What has the time of the reading before would not be news.
+            received = self._said = max(received, self._said + 1)
         reading = Reading(path, received - int(late_s * 1_000), value)
         await self.put(self.message(device, [reading], received=received))
 
