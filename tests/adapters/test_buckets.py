@@ -157,6 +157,23 @@ async def test_many_series_come_in_the_order_asked_for(acme: Owner, globex: Owne
     assert counted == [(one, value) for one in series if one.path != "never" for value in (1.0, 2.0)]
 
 
+async def test_without_an_interval_the_span_is_one_bucket(acme: Owner, globex: Owner) -> None:
+    await acme.write("t", ("2026-01-01 00:00", 1.0), ("2026-06-01 12:30", 2.0), ("2026-09-01", 4.0))
+    await globex.write("t", ("2026-06-01", 1000.0))
+    asked = span("2026-01-01 00:00", "2026-09-01")
+
+    found = await acme.store.buckets(
+        acme.id,
+        [acme.series("t"), acme.series("nothing")],
+        asked,
+        interval=None,
+        time_zone="UTC",
+        functions=[Function.SUM, Function.LAST],
+    )
+
+    assert found == [Bucket(acme.series("t"), asked.start, {Function.SUM: 3.0, Function.LAST: 2.0})]
+
+
 async def test_fifty_years_of_days_are_the_most(acme: Owner) -> None:
     await acme.write("t", ("1975-01-01", 1.0), ("2023-01-01", 2.0))
 

@@ -197,7 +197,7 @@ def test_a_state_is_kept_in_few_calls_and_nobody_looks_into_what_is_overtaken(mo
 
 
 def test_a_message_that_nobody_listens_to_costs_listeners_few_calls() -> None:
-    directory = Directory(cast(Any, Nowhere()))
+    directory = Directory(cast(Any, Nowhere()), cast(Any, None))
     channels = Channels(
         [Channel(TenantId(1), StreamFilter(topics=frozenset({Topic.READING}), devices=frozenset({b"x" * 12})))]
     )

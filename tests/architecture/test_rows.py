@@ -11,6 +11,9 @@ WITHOUT_TENANT = {
     "sign_in_failure",
     "signing_key",
     "realm_key",
+    "realm_session",  # belongs to a person, who may enter several tenants with it, or none
+    "authorization_code",
+    "realm_token",
     "certificate_authority",
     "projection",
     "gateway_lease",

@@ -13,9 +13,10 @@ import pytest
 from roadstead.core import commands
 from roadstead.core.commands import BatchDraft, CommandDraft
 from roadstead.core.operation import OPERATIONS
-from roadstead.dialects.native.refusals import LedgerLine, read_ledger
+from roadstead.dialects.native.refusals import read_ledger
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.ids import DeviceId, new_id
+from roadstead.web.ledger import LedgerLine
 from tests.alerts import add_rule, raise_alert, rule_body
 from tests.architecture.test_ledger import contract_operations
 from tests.conftest import Tenant

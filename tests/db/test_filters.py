@@ -1,5 +1,6 @@
 """The filter compiler against an oracle in plain Python, on real PostgreSQL."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,7 @@ from roadstead.kernel.filter import (
     Within,
     contains,
     equals,
+    glob,
     starts_with,
 )
 from tests.db.oracle import Thing, at, distance_m, is_true
@@ -123,7 +125,7 @@ def leaves(draw: st.DrawFn) -> Filter:
         case 7:
             return Within(("place",), Box(*(draw(each) for each in (LATITUDES, LONGITUDES, LATITUDES, LONGITUDES))))
         case 8:
-            return draw(st.sampled_from([starts_with, contains]))("name", draw(TEXTS))
+            return draw(st.sampled_from([starts_with, contains, glob]))("name", draw(TEXTS))
         case _:
             value = draw(values)
             operator = Operator.EQ if isinstance(value, bool) else draw(OPERATORS)
@@ -140,6 +142,13 @@ TREES: st.SearchStrategy[Filter] = st.recursive(
     ),
     max_leaves=6,
 )
+
+
+@given(name=TEXTS, pattern=TEXTS)
+def test_a_star_is_any_text_and_nothing_else_is_special(name: str, pattern: str) -> None:
+    thing = Thing(name=name, size=None, on=None, seen=None, ref=None, data=None, tags={}, place=None)
+    wanted = ".*".join(map(re.escape, pattern.split("*")))
+    assert is_true(glob("name", pattern), thing) == bool(re.fullmatch(wanted, name, re.DOTALL))
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def test_what_mqtt_5_adds_is_understood(door: Door) -> None:
     asked.SessionExpiryInterval = 120
     with Client(door, device, Listener.MQTT, MQTT5, clean_start=False, properties=asked) as client:
         assert client.properties.MaximumQoS == 1
-        assert client.properties.MaximumPacketSize == 1_048_576
+        assert client.properties.MaximumPacketSize == 1_114_112
         alias = properties(PacketTypes.PUBLISH)
         alias.TopicAlias = 1
         client.paho.publish(device.readings, b"1", 1, properties=alias).wait_for_publish(5)

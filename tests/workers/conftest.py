@@ -13,11 +13,11 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from roadstead.adapters.clickhouse import ClickHouseStore
+from roadstead.app.codecs import CODECS
 from roadstead.bus import Bus, Publisher
 from roadstead.core.messages import Uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.db import Database
-from roadstead.dialects.native.wire import NativeCodec
 from roadstead.kernel.ids import new_id
 from roadstead.workers.metrics import StateMetrics, StoreMetrics
 from roadstead.workers.state import StateProjection
@@ -109,7 +109,7 @@ def store_worker(
     bus: Bus, database: Database, telemetry: ClickHouseStore, catalog: DeviceCatalog | None = None
 ) -> StoreWorker:
     """A store worker with the native codec."""
-    intake = Intake(catalog or DeviceCatalog(database), {"native": NativeCodec()})
+    intake = Intake(catalog or DeviceCatalog(database), CODECS)
     return StoreWorker(bus, database, telemetry, intake, metrics=StoreMetrics(CollectorRegistry()))
 
 

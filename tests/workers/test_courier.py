@@ -10,9 +10,11 @@ from uuid import UUID
 import msgspec
 
 from roadstead.app.codecs import SPELLERS
-from roadstead.core import commands
+from roadstead.core import commands, provisioning, registry
 from roadstead.core.commands import Command, CommandDraft, CommandSource
-from roadstead.core.downlinks import COMMAND, Downlink, Hearer, Spelled
+from roadstead.core.downlinks import COMMAND, Downlink, Hearer, Manners, Spelled
+from roadstead.core.provisioning import CredentialStatus
+from roadstead.core.registry import DeviceDraft
 from roadstead.db import Database, Tx
 from roadstead.kernel import ids
 from roadstead.kernel.errors import Unavailable
@@ -20,22 +22,23 @@ from roadstead.kernel.ids import DeviceId
 from roadstead.workers.courier import Courier
 from tests.conftest import Tenant
 from tests.fleet import add_device
+from tests.gateways.certificates import make
 from tests.workers.conftest import running
 
 
 class Seat:
     """A session of a test."""
 
-    def __init__(self, tenant: Tenant, name: str, *, hears: bool = True) -> None:
+    def __init__(self, tenant: Tenant, name: str, *, hears: bool = True, dialect: str = "native") -> None:
         self.tenant = tenant.tenant_id
         self.organization = tenant.organization_id
-        self.dialect = "native"
+        self.dialect = dialect
         self.name = name
         self.is_listening = hears
 
     def hears(self, topic: str) -> bool:
         """All or nothing."""
-        return self.is_listening and topic.startswith(f"v1/gateways/{self.organization}/")
+        return self.is_listening and topic.startswith((f"v1/gateways/{self.organization}/", "devices/"))
 
 
 class Sessions:
@@ -259,6 +262,8 @@ class Documents:
 class Words:
     """A dialect that knows documents, and stumbles over commands."""
 
+    manners = Manners()
+
     def topic(self, kind: str, organization: UUID, device: DeviceId) -> str | None:
         """Both."""
         return f"v1/gateways/{organization}/{kind}"
@@ -284,3 +289,66 @@ async def test_other_kinds_and_other_dialects_travel_alike_and_a_fault_of_one_st
         assert sessions.handed == [(ids.to_bytes(pump), f"document {pump}", {"text": "hello"})]
         sessions.acknowledge()
         await until(lambda: documents.arrived == [pump])
+
+
+# --- those who speak for others --------------------------------------------------------------------------------------
+
+
+async def connect(tenant: Tenant, name: str, hub: UUID, *children: str) -> list[UUID]:
+    """A hub that can come by itself, and devices behind it."""
+    made = make(name).pem.decode()
+    async with tenant.work() as work:
+        await provisioning.assign_certificate(
+            work, DeviceId(hub), made, dialect="lightelligence", status=CredentialStatus.ACTIVE
+        )
+        drafts = [DeviceDraft(name=child, gateway_id=DeviceId(hub), aliases=[f"{child}!"]) for child in children]
+        return [(await registry.create_device(work, draft)).id for draft in drafts]
+
+
+async def test_who_speaks_for_others_gets_what_is_theirs_however_it_is_told_of_it(
+    acme: Tenant, globex: Tenant, system_database: Database
+) -> None:
+    hub = await add_device(system_database, acme.tenant_id, status="ACTIVE")
+    theirs = await add_device(system_database, globex.tenant_id, status="ACTIVE")
+    one, other = await connect(acme, "hub", hub, "one", "other")
+    (stranger,) = await connect(globex, "hub", theirs, "one")
+    waiting = await queue(acme, one, 1)
+    await queue(globex, stranger, 2)
+    sessions, courier = Sessions(), Courier(system_database, [Broken()], SPELLERS)
+    sessions.seats = {ids.to_bytes(hub): Seat(acme, "a/1", dialect="lightelligence")}
+    async with working(courier, sessions):
+        # Nobody who speaks for others has come yet, so nobody is asked for.
+        courier.wake_away(acme.tenant_id, [ids.to_bytes(one)], "command")
+        courier.wake(ids.to_bytes(hub))
+        await until(partial(_has_handed, sessions, 1))
+        later = await queue(acme, other, 3)
+        for tenant, device in ((acme, other), (globex, stranger)):
+            courier.wake_away(tenant.tenant_id, [ids.to_bytes(device)], "command")
+        await until(partial(_has_handed, sessions, 2))
+        heard = [(place, body["deviceId"], body["aliases"], body["payload"]) for place, _, body in sessions.handed]
+        assert heard == [
+            (ids.to_bytes(hub), str(one), ["one!"], {"number": 1}),
+            (ids.to_bytes(hub), str(other), ["other!"], {"number": 3}),
+        ]
+        sessions.acknowledge()
+        async with asyncio.timeout(5):
+            while await statuses(acme, waiting + later) != [("SUCCESS", True)] * 2:
+                await asyncio.sleep(0.005)
+
+
+async def test_devices_behind_one_take_turns_and_none_is_forgotten(acme: Tenant, system_database: Database) -> None:
+    hub = await add_device(system_database, acme.tenant_id, status="ACTIVE")
+    children = await connect(acme, "hub", hub, *(f"child {number}" for number in range(5)))
+    made = [command for child in children for command in await queue(acme, child, 1, 2)]
+    sessions, courier = Sessions(), Courier(system_database, [CommandSource()], SPELLERS, most_each=2)
+    sessions.seats = {ids.to_bytes(hub): Seat(acme, "a/1", dialect="lightelligence")}
+    async with working(courier, sessions):
+        courier.wake(ids.to_bytes(hub))
+        while len(sessions.handed) < 10:
+            await until(lambda: sessions.done)
+            assert len(sessions.done) < 4
+            sessions.acknowledge()
+        async with asyncio.timeout(5):
+            while await statuses(acme, made) != [("SUCCESS", True)] * 10:
+                await asyncio.sleep(0.005)
+    assert len({(body["deviceId"], body["payload"]["number"]) for _, _, body in sessions.handed}) == 10

@@ -27,7 +27,9 @@ from roadstead.core.messages import (
     encode_accepted,
     encode_fact,
 )
+from roadstead.core.ports import Ports
 from roadstead.core.streams import (
+    REPORT_TOPICS,
     DeviceEvent,
     FactEvent,
     Gap,
@@ -48,7 +50,7 @@ from tests.fleet import add_device, add_sensor
 
 READINGS = StreamFilter(topics=frozenset({Topic.READING}))
 DEVICES = StreamFilter(topics=frozenset({Topic.DEVICE}))
-EVERYTHING = StreamFilter(topics=frozenset(Topic))
+EVERYTHING = StreamFilter(topics=frozenset(Topic) - REPORT_TOPICS)
 
 
 class World:
@@ -76,9 +78,9 @@ class World:
 
 
 @asynccontextmanager
-async def running(bus: Bus, database: Database, *, most_waiting: int = 16_384) -> AsyncIterator[LiveHub]:
+async def running(bus: Bus, database: Database, ports: Ports, *, most_waiting: int = 16_384) -> AsyncIterator[LiveHub]:
     """A hub."""
-    hub = LiveHub(bus, database, metrics=LiveMetrics(CollectorRegistry()), most_waiting=most_waiting)
+    hub = LiveHub(bus, database, ports, metrics=LiveMetrics(CollectorRegistry()), most_waiting=most_waiting)
     task = asyncio.create_task(hub.run())
     try:
         yield hub
@@ -92,7 +94,7 @@ async def world(own_bus: Bus, acme: Tenant) -> AsyncIterator[World]:
     """A hub on an empty log."""
     publisher = Publisher(own_bus)
     await publisher.start()
-    async with running(own_bus, acme.edge.tenant_database) as hub:
+    async with running(own_bus, acme.edge.tenant_database, acme.edge.ports) as hub:
         # Whoever could subscribe knows that the hub listens: its position is one in this log from now on.
         await (await hub.subscribe(acme.tenant_id, DEVICES, None)).close()
         yield World(own_bus, publisher, hub)
@@ -345,7 +347,7 @@ async def test_who_does_not_listen_is_cut_off_and_the_others_are_not(own_bus: Bu
     device, _ = await make_sensor(acme)
     publisher = Publisher(own_bus)
     await publisher.start()
-    async with running(own_bus, acme.edge.tenant_database, most_waiting=10) as hub:
+    async with running(own_bus, acme.edge.tenant_database, acme.edge.ports, most_waiting=10) as hub:
         world = World(own_bus, publisher, hub)
         asleep = await hub.subscribe(acme.tenant_id, READINGS, None)
         awake = await hub.subscribe(acme.tenant_id, READINGS, None)

@@ -8,6 +8,7 @@ import msgspec
 
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.bus import Bus, Publisher
+from roadstead.core import configuration
 from roadstead.core.messages import (
     REFUSED,
     Accepted,
@@ -321,3 +322,39 @@ def test_an_uplink_is_never_larger_than_is_said() -> None:
     assert len(msgspec.msgpack.encode(largest)) <= size_of_uplink(largest)
     least = Uplink(1, b"x" * 12, "n", "", 1, b"")  # type: ignore[arg-type]
     assert size_of_uplink(least) < 200
+
+
+async def test_a_device_that_says_what_it_shall_be_set_to_has_accepted_it(
+    own_bus: Bus, system_database: Database, acme: Tenant, globex: Tenant, forgotten: None
+) -> None:
+    ours, theirs = [await add_device(system_database, tenant.tenant_id) for tenant in (acme, globex)]
+    for tenant, device in ((acme, ours), (globex, theirs)):
+        async with tenant.work() as work:
+            await configuration.set_own(work, DeviceId(device), {"led": "auto", "air": {"limit": 800}})
+
+    async def status(tenant: Tenant, device: UUID) -> str:
+        async with tenant.work() as work:
+            (entry,) = (await configuration.get_desired_state(work, DeviceId(device))).entries
+        return entry.status.value
+
+    async with running(state_projection(own_bus, system_database).run()):
+        await put(own_bus, accepted(acme, ours, Reading("configuration/led", _AT, "auto")))
+        await eventually(lambda: _shows(system_database, ours, "configuration/led"))
+        # One after the other: what it said before counts as well.
+        await put(own_bus, accepted(acme, ours, Reading("configuration/air.limit", _AT + 1, 800.0), received=_AT + 1))
+
+        async def is_accepted() -> bool:
+            return await status(acme, ours) == "ACCEPTED"
+
+        await eventually(is_accepted)
+        assert await status(globex, theirs) == "PENDING"
+
+        async def is_written() -> bool:
+            async with system_database.tx() as tx:
+                return await select_position(tx, PROJECTION) >= 2
+
+        await eventually(is_written)
+
+
+async def _shows(database: Database, device: UUID, path: str) -> bool:
+    return path in await body(database, device)

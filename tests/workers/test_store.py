@@ -9,13 +9,13 @@ import pytest
 
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.bus import ACCEPTED, UPLINK, Bus, Reader, pending
-from roadstead.core.messages import Logged, OrganizationChanged, Reading, decode_accepted
+from roadstead.core.messages import DeviceTypeChanged, Fact, Logged, OrganizationChanged, Reading, decode_accepted
 from roadstead.core.ports import PointColumns, Series, Span
 from roadstead.core.telemetry import DeviceCatalog
 from roadstead.db import Database
 from roadstead.kernel import ids, time
 from roadstead.kernel.errors import Unavailable
-from roadstead.kernel.ids import DeviceId, TenantId
+from roadstead.kernel.ids import DeviceId, TenantId, TypeId
 from tests.bus.conftest import NatsServer, eventually
 from tests.conftest import Tenant
 from tests.fleet import add_device, item, sensors_of, uplink
@@ -126,7 +126,7 @@ async def test_a_crash_at_any_point_means_once_more_and_nothing_twice(
     device = await add_device(system_database, acme.tenant_id)
     sent = [item("t", 1.0), item("t", 2.0, "2026-01-01T00:00:01Z"), item("t", "wrong")]
     await log.put(uplink(acme.tenant_id, device, sent))
-    for step in ("insert", "_pass_on", "_keep_refused"):
+    for step in ("insert", "_pass_on", "_keep"):
         worker = store_worker(own_bus, system_database, telemetry)
 
         async def crash(*_: object) -> None:
@@ -230,8 +230,11 @@ async def test_many_messages_keep_their_order_and_number(
     assert all(values == list(range(50)) for values in seen.values())
 
 
+@pytest.mark.parametrize(
+    "change", [OrganizationChanged(), DeviceTypeChanged(TypeId(ids.new_id()))], ids=["all", "type"]
+)
 async def test_a_change_reaches_the_cache_within_a_second(
-    own_bus: Bus, log: Log, system_database: Database, telemetry: ClickHouseStore, acme: Tenant
+    own_bus: Bus, log: Log, system_database: Database, telemetry: ClickHouseStore, acme: Tenant, change: Fact
 ) -> None:
     from roadstead.core.messages import FactMessage, encode_fact
     from roadstead.workers.forgetting import Forgetting
@@ -253,7 +256,7 @@ async def test_a_change_reaches_the_cache_within_a_second(
             )
         key = ids.to_bytes(device)
         await catalog.learn({key: acme.tenant_id})
-        fact = FactMessage(1, acme.tenant_id, _AT, msgspec.Raw(encode_fact(OrganizationChanged())))
+        fact = FactMessage(1, acme.tenant_id, _AT, msgspec.Raw(encode_fact(change)))
         async with own_bus.asking() as jetstream:
             await jetstream.publish(f"facts.{acme.tenant_id}", msgspec.msgpack.encode(fact))
         await eventually(lambda: key not in catalog._known, within_s=1)

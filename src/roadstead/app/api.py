@@ -22,7 +22,7 @@ from roadstead.dialects import leapcraft, lightelligence, native
 from roadstead.gateways.http import HttpServer
 from roadstead.gateways.https import HttpsServer
 from roadstead.gateways.tls import HTTP_ALPN
-from roadstead.settings import Settings
+from roadstead.settings import Settings, read_uris
 from roadstead.web.addresses import read_networks
 from roadstead.web.edge import Edge
 from roadstead.web.limits import Limits
@@ -55,8 +55,9 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
         catalog = DeviceCatalog(parts.system_database)
         forgetting = Forgetting(parts.bus, catalog)
         await forgetting.open()
-        live = LiveHub(parts.bus, parts.tenant_database, metrics=LiveMetrics(REGISTRY))
-        edge = make_edge(parts, Intake(catalog, CODECS), packer, live)
+        live = LiveHub(parts.bus, parts.tenant_database, parts.ports, metrics=LiveMetrics(REGISTRY))
+        intake = Intake(catalog, CODECS, strict_gateways=settings.lightelligence.strict_gateways)
+        edge = make_edge(parts, intake, packer, live)
         app = Front(
             mount_dialects(edge, settings),
             checks=edge.checks,
@@ -83,10 +84,13 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
 
 def mount_dialects(edge: Edge, settings: Settings) -> ASGIApp:
     """All that programs may speak."""
+    realm = lightelligence.Terms(
+        settings.lightelligence.identity_url, read_uris(settings.lightelligence.portal_redirect_uris)
+    )
     terms = leapcraft.Terms(settings.leapcraft.averages_shape, settings.leapcraft.things_path)
     mounts = [
         Mount("/leapcraft", read_hosts(settings.leapcraft.hosts), leapcraft.create_app(edge, terms)),
-        Mount("/lightelligence", read_hosts(settings.lightelligence.hosts), lightelligence.create_app(edge)),
+        Mount("/lightelligence", read_hosts(settings.lightelligence.hosts), lightelligence.create_app(edge, realm)),
     ]
     return Mounts(native.create_app(edge), mounts)
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from roadstead.core.downlinks import AnswerCodec, Speller
 from roadstead.core.ports import Codec
+from roadstead.dialects.lightelligence import LightelligenceCodec, LightelligenceSpeller
 from roadstead.dialects.native import NativeAnswers, NativeCodec, NativeSpeller
 
-CODECS: Mapping[str, Codec] = {"native": NativeCodec()}
+CODECS: Mapping[str, Codec] = {"native": NativeCodec(), "lightelligence": LightelligenceCodec()}
 
 ANSWER_CODECS: Mapping[str, AnswerCodec] = {"native": NativeAnswers()}
 
-SPELLERS: Mapping[str, Speller] = {"native": NativeSpeller()}
+SPELLERS: Mapping[str, Speller] = {"native": NativeSpeller(), "lightelligence": LightelligenceSpeller()}

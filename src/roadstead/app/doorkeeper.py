@@ -1,12 +1,13 @@
 """Lets devices in: where the MQTT door, the core and the topics of the dialects meet."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from roadstead.core import provisioning
 from roadstead.core.ports import Ports
 from roadstead.core.provisioning import DeviceIdentity
 from roadstead.core.work import Entry
 from roadstead.db import Database
+from roadstead.dialects.lightelligence import topics as lightelligence
 from roadstead.dialects.native import topics as native
 from roadstead.gateways.mqtt.door import Admission, Hello, Rejection, TopicRules
 from roadstead.gateways.mqtt.reasons import Reason
@@ -18,7 +19,8 @@ class DatabaseDoorkeeper:
 
     A device comes in with its client certificate. Where there is none to show (plain MQTT, a proxy that ends TLS, a
     laptop) its id as user name and an API key of its organization with `readings:write` as password do; a password
-    goes before a certificate. The client id is the device's id, or empty.
+    goes before a certificate. The client id of a native device is its id, or empty; others may choose it freely, even
+    the same for many devices, because sessions belong to devices.
     """
 
     def __init__(self, database: Database, ports: Ports) -> None:
@@ -31,15 +33,17 @@ class DatabaseDoorkeeper:
             async with self._database.tx() as tx:
                 entry = Entry(tx, self._ports, address=_host_of(hello.address), request_id="")
                 device = await _identify(entry, hello)
+                make_rules = _RULES.get(device.dialect)
+                rules = await make_rules(entry, device) if make_rules is not None else None
         except Unauthenticated as error:
             reason = Reason.NOT_AUTHORIZED if hello.password is None else Reason.BAD_USER_NAME_OR_PASSWORD
             return Rejection(reason, str(error))
         except Forbidden as error:
             return Rejection(Reason.NOT_AUTHORIZED, str(error))
-        rules = _RULES.get(device.dialect)
         if rules is None:
             return Rejection(Reason.NOT_AUTHORIZED, f"devices of the dialect '{device.dialect}' have no topics here")
-        if hello.client_id and hello.client_id.lower() != str(device.device_id):
+        is_native = device.dialect == native.DIALECT
+        if is_native and hello.client_id and hello.client_id.lower() != str(device.device_id):
             text = f"the client id must be the device id {device.device_id}, or empty"
             return Rejection(Reason.CLIENT_IDENTIFIER_NOT_VALID, text)
         return Admission(
@@ -47,7 +51,7 @@ class DatabaseDoorkeeper:
             organization=device.organization_id,
             device=device.device_id,
             dialect=device.dialect,
-            rules=rules(device),
+            rules=rules,
             credential=device.key_id.bytes if device.key_id else b"",
             expires_at=device.expires_at,
         )
@@ -68,11 +72,22 @@ def _host_of(address: str) -> str:
     return address.rpartition(":")[0].strip("[]")
 
 
-def _native_rules(device: DeviceIdentity) -> TopicRules:
+async def _native_rules(_: Entry, device: DeviceIdentity) -> TopicRules:
     topics = native.topics_of(device.organization_id, device.device_id)
     publish = {topic: (native.DIALECT, channel) for topic, channel in topics.published.items()}
     answers = {topic: (native.DIALECT, channel) for topic, channel in topics.answered.items()}
     return TopicRules(publish=publish, answers=answers, hear=topics.heard)
 
 
-_RULES: dict[str, Callable[[DeviceIdentity], TopicRules]] = {native.DIALECT: _native_rules}
+async def _lightelligence_rules(entry: Entry, device: DeviceIdentity) -> TopicRules:
+    connected = await provisioning.list_connected(entry, device)
+    publish = {topic: (lightelligence.DIALECT, channel) for topic, channel in lightelligence.PUBLISHED.items()}
+    return TopicRules(
+        publish=publish, hear=lightelligence.heard_by([device.device_id, *connected]), drop_forbidden=True
+    )
+
+
+_RULES: dict[str, Callable[[Entry, DeviceIdentity], Awaitable[TopicRules]]] = {
+    native.DIALECT: _native_rules,
+    lightelligence.DIALECT: _lightelligence_rules,
+}

@@ -18,8 +18,10 @@ from roadstead.app.tls import OwnCertificate, public_hosts
 from roadstead.bus import FACTS, NEW, BacklogWatch, Bus, Packer, Reader, Subscription, ensure_streams, plan_streams
 from roadstead.core.commands import CommandSource
 from roadstead.core.configuration import ConfigurationSource
+from roadstead.core.firmware import FirmwareSource
 from roadstead.core.messages import (
     AnyFact,
+    DeviceChanged,
     DeviceDeleted,
     DeviceStatusChanged,
     DownlinkQueued,
@@ -140,9 +142,16 @@ class FactReader:
             case OrganizationChanged():
                 await self._check_organization(tenant)
             case DownlinkQueued(kind, device_ids):
-                for device in map(ids.to_bytes, device_ids):
+                devices = [ids.to_bytes(device_id) for device_id in device_ids]
+                for device in devices:
                     if self._gateway.find(device) is not None:
                         self._courier.wake(device, kind)
+                away = [device for device in devices if self._gateway.find(device) is None]
+                self._courier.wake_away(tenant, away, kind)
+            case DeviceChanged(device_id):
+                # Another one may speak for it now.
+                if self._gateway.find(ids.to_bytes(device_id)) is None:
+                    self._courier.wake_away(tenant, [ids.to_bytes(device_id)])
 
     async def _check_organization(self, tenant: TenantId) -> None:
         try:
@@ -225,7 +234,11 @@ async def run_gateway(
             await way.start()
             exits.push_async_callback(way.close)
 
-        courier = Courier(parts.system_database, [CommandSource(), ConfigurationSource(parts.ports)], SPELLERS)
+        courier = Courier(
+            parts.system_database,
+            [CommandSource(), ConfigurationSource(parts.ports), FirmwareSource(parts.ports)],
+            SPELLERS,
+        )
         metrics, colleagues = Metrics(registry), Colleagues(parts.bus)
         doorkeeper = DatabaseDoorkeeper(parts.system_database, parts.ports)
         limits = Limits(

@@ -56,4 +56,5 @@ def _host_of(scope: Scope) -> str:
 
 def _below(prefix: str, scope: Scope) -> Scope:
     raw = scope.get("raw_path") or scope["path"].encode()
-    return {**scope, "path": scope["path"][len(prefix) :], "raw_path": raw[len(prefix) :]}  # type: ignore[return-value]
+    place = {"path": scope["path"][len(prefix) :], "raw_path": raw[len(prefix) :], "root_path": prefix}
+    return {**scope, **place}  # type: ignore[return-value]

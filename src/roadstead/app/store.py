@@ -74,7 +74,7 @@ async def run_store(
             parts.bus,
             parts.system_database,
             store,
-            telemetry.Intake(catalog, CODECS),
+            telemetry.Intake(catalog, CODECS, strict_gateways=settings.lightelligence.strict_gateways),
             metrics=StoreMetrics(prometheus_client.REGISTRY),
         )
         ready()

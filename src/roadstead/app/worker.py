@@ -12,6 +12,7 @@ from roadstead.app.running import run_until_stopped
 from roadstead.bus import Publisher, ensure_streams, plan_streams
 from roadstead.core import commands, configuration
 from roadstead.core.downlinks import Answer, CommandAnswer, ConfigurationReport
+from roadstead.dialects.lightelligence import POINTS_SPELLERS
 from roadstead.workers.commands import CommandTimers
 from roadstead.workers.configuration import ConfigurationFacts, ConfigurationWorker
 from roadstead.workers.connections import GatewayWatch
@@ -20,8 +21,10 @@ from roadstead.workers.deliveries import DeliverySender
 from roadstead.workers.exports import ExportWorker
 from roadstead.workers.housekeeping import Housekeeping
 from roadstead.workers.lag import LagMetrics, LagWatch
+from roadstead.workers.mailings import MailingWorker
 from roadstead.workers.metrics import DeliveryMetrics, RuleMetrics, StateMetrics
 from roadstead.workers.outbox import OutboxRelay
+from roadstead.workers.points import points_worker
 from roadstead.workers.purge import run_purge
 from roadstead.workers.rollouts import RolloutDriver
 from roadstead.workers.rules import RuleWorker
@@ -50,6 +53,7 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
             OutboxRelay(parts.system_database, parts.settings.database_url, publisher).run(),
             Housekeeping(parts.system_database, parts.ports.telemetry, parts.ports.blobs).run(),
             ExportWorker(parts.system_database, parts.ports, parts.settings.data_dir / "scratch").run(),
+            points_worker(parts.system_database, parts.ports, POINTS_SPELLERS).run(),
             StateProjection(parts.bus, parts.system_database, metrics=StateMetrics(prometheus_client.REGISTRY)).run(),
             GatewayWatch(parts.system_database).run(),
             CommandTimers(parts.system_database).run(),
@@ -70,6 +74,9 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
                 parts.ports,
                 at_a_time=parts.settings.outgoing.at_a_time,
                 metrics=DeliveryMetrics(prometheus_client.REGISTRY),
+            ).run(),
+            MailingWorker(
+                parts.bus, parts.system_database, parts.ports, Turn(parts.settings.database_url, "mailings")
             ).run(),
             RuleWorker(
                 parts.bus, parts.system_database, parts.ports, metrics=RuleMetrics(prometheus_client.REGISTRY)

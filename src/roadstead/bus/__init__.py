@@ -19,6 +19,7 @@ from roadstead.bus.streams import (
     last_sequence,
     pending,
     plan_streams,
+    sequence_at,
     stream_state,
     waiting_since,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "last_sequence",
     "pending",
     "plan_streams",
+    "sequence_at",
     "stream_state",
     "waiting_since",
 ]

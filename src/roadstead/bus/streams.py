@@ -131,6 +131,22 @@ async def waiting_since(bus: Bus, name: str, *, position: int = 0) -> datetime |
     return message.time
 
 
+async def sequence_at(bus: Bus, name: str, instant: datetime) -> int:
+    """Sequence of the first message that came at or after an instant, or one behind the last one. `Unavailable` as
+    above."""
+    state = await stream_state(bus, name)
+    low, high = state.first_sequence, state.last_sequence + 1
+    while low < high:
+        middle = (low + high) // 2
+        # What is found may lie behind the middle: messages in between may be gone.
+        came_at = await waiting_since(bus, name, position=middle - 1)
+        if came_at is None or came_at >= instant:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 async def last_message_id(bus: Bus, name: str, subject: str) -> str:
     """The id under which the newest message of a subject was published; empty when there is none."""
     try:

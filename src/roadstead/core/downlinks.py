@@ -63,21 +63,37 @@ class Downlink(msgspec.Struct, frozen=True):
     """What it is about: of two with one id the later one counts."""
     body: msgspec.Struct
     """What the kind says; its room knows the type."""
+    aliases: tuple[str, ...] = ()
+    """What else the device is called; told only to those who hear of other devices."""
 
 
 COMMAND = "command"
 """Downlinks whose body is a `commands.Command`."""
 CONFIGURATION = "configuration"
 """Downlinks whose body is a `configuration.DeviceDocument`."""
+FIRMWARE = "firmware"
+"""Downlinks whose body is a `firmware.InstallationOrder`."""
+
+
+class Manners(msgspec.Struct, frozen=True, kw_only=True):
+    """What devices of a dialect do about what they are told."""
+
+    answers: bool = True
+    """They say what became of a command; else it has succeeded as soon as it has arrived."""
+    remembers: bool = False
+    """They have what they have acknowledged once: nobody tells them again because they have come back."""
+    carries: bool = False
+    """They hear what is meant for the devices behind them."""
 
 
 class Hearer(msgspec.Struct, frozen=True):
-    """A device that listens for downlinks at this moment."""
+    """A device that listens for downlinks at this moment, or that another one listens for."""
 
     tenant: TenantId
     device: DeviceId
     session: str
-    """Tells its session from all others there ever were."""
+    """Tells the session from all others there ever were."""
+    manners: Manners = Manners()
 
 
 class Source(Protocol):
@@ -108,8 +124,12 @@ class Spelled(msgspec.Struct, frozen=True):
 class Speller(Protocol):
     """How one dialect tells its devices things. Pure."""
 
+    @property
+    def manners(self) -> Manners:
+        """What its devices do about it."""
+
     def topic(self, kind: str, organization: UUID, device: DeviceId) -> str | None:
         """Where a device hears downlinks of this kind; None when its dialect has no words for them."""
 
-    def spell(self, downlink: Downlink) -> Spelled:
-        """The message. Asked only for kinds that have a topic."""
+    def spell(self, downlink: Downlink) -> Spelled | None:
+        """The message; None for what cannot be said in its words. Asked only for kinds that have a topic."""

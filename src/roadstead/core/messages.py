@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from roadstead.kernel.ids import DeviceId, ExportId, GroupId, KeyId, SensorId, TenantId
+from roadstead.kernel.ids import DeviceId, ExportId, GroupId, KeyId, SensorId, TenantId, TypeId
 
 SESSION = "session"
 """The dialect of what the doors themselves say."""
@@ -296,6 +296,12 @@ class OrganizationChanged(Fact, frozen=True):
     """Name, settings or status of an organization changed."""
 
 
+class DeviceTypeChanged(Fact, frozen=True):
+    """What the devices of a type report is checked against something else than before."""
+
+    type_id: TypeId
+
+
 class SensorsChanged(Fact, frozen=True):
     """Sensors of a device were added, changed or removed."""
 
@@ -351,6 +357,8 @@ class EventRaised(Fact, frozen=True):
 
     event_id: UUID
     device_id: DeviceId | None
+    event_type: str | None = None
+    """Of one that was just written down; None: its life cycle went on."""
 
 
 class AlertRuleChanged(Fact, frozen=True):
@@ -401,6 +409,7 @@ AnyFact = (
     | SessionsRevoked
     | KeyRevoked
     | OrganizationChanged
+    | DeviceTypeChanged
     | SensorsChanged
     | GroupChanged
     | SitesChanged

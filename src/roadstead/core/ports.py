@@ -174,11 +174,11 @@ class TelemetryStore(Protocol):
         series: Sequence[Series],
         span: Span,
         *,
-        interval: Duration,
+        interval: Duration | None,
         time_zone: str,
         functions: Sequence[Function],
     ) -> list[Bucket]:
-        """Non-empty buckets in order of series and time.
+        """Non-empty buckets in order of series and time; without an interval the span is one.
 
         Aligned to the epoch in UTC below a day; to local midnight, first of month or first of January of `time_zone`
         from a day up. A local day has 23 or 25 hours where the clock changes.
@@ -245,6 +245,8 @@ class Refusal(msgspec.Struct, frozen=True):
     whole: bool = False
     """`payload` is the whole message as its dialect spells it; else it is one item as `ReadingInput` of the native
     contract spells it, whatever the dialect: so it can be shown, and read again."""
+    device: bytes = b""
+    """The 12 free bytes of the id of the device it is about, when that is not the one that sent the message."""
 
 
 class Reported(msgspec.Struct, frozen=True, gc=False):
@@ -257,6 +259,20 @@ class Reported(msgspec.Struct, frozen=True, gc=False):
     meta: str = ""
 
 
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device says about a whole section of its type: it is taken as a whole or not at all."""
+
+    section: str
+    """`attributes`, `configuration` or `events`."""
+    value: Any
+    """Whatever JSON can hold."""
+    at: int
+    event: str = ""
+    """Which one, of `events`."""
+    about: UUID | str | None = None
+    """The device it is about, by its id or an alias, when that is not the one that sends it."""
+
+
 class Decoded(msgspec.Struct, frozen=True):
     """What a payload says."""
 
@@ -264,6 +280,8 @@ class Decoded(msgspec.Struct, frozen=True):
     readings: list[Reading] = []
     """Values whose path is ours already (`$health/...`): stored as they are, without a sensor."""
     refused: list[Refusal] = []
+    document: Document | None = None
+    """Instead of all these, in dialects whose devices speak of sections."""
 
 
 Glance: TypeAlias = tuple[tuple[str, ...], int | list[int], tuple[Any, ...]]
@@ -408,7 +426,7 @@ def check_blob_key(key: str) -> None:
         raise ValueError(f"{key!r} cannot be the key of a file")
 
 
-Purpose = Literal["totp", "signing-key", "ca-key", "answer", "file-url", "channel", "realm-key"]
+Purpose = Literal["totp", "signing-key", "ca-key", "answer", "file-url", "channel", "realm-key", "stream-ticket"]
 """What a secret was sealed for; it opens for nothing else."""
 
 

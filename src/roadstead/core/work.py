@@ -64,6 +64,7 @@ class Work(msgspec.Struct, frozen=True):
                 changes=_changes(before, after, hide),
                 request_id=self.actor.request_id,
                 address=self.actor.address,
+                client_id=self.actor.client_id,
             )
         )
 

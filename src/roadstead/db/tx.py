@@ -33,6 +33,7 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[dict[str, Any]]
     request_id: str
     address: str
+    client_id: str | None
 
 
 class Tx:
@@ -196,6 +197,6 @@ _NAME_TENANT = "SELECT set_config('roadstead.tenant', %s, true)"
 _INSERT_FACT = "INSERT INTO outbox (tenant_id, at, fact) VALUES (%s, %s, %s)"
 _INSERT_AUDIT = """
     INSERT INTO audit_log (tenant_id, id, at, actor_type, actor_id, actor_name, action, resource_type, resource_id,
-                           changes, request_id, address)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                           changes, request_id, address, client_id)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """

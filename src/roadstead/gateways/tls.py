@@ -24,8 +24,8 @@ from roadstead.gateways.layer import Layer, ProtocolFactory
 
 log = structlog.get_logger(__name__)
 
-MQTT_ALPN = ("mqtt", "x-amzn-mqtt-ca")
-"""What MQTT clients call their protocol in the handshake; the second is the word of a well-known device kit."""
+MQTT_ALPN = ("mqtt", "x-amzn-mqtt-ca", "mqttv311")
+"""What MQTT clients call their protocol in the handshake; the last two are words of well-known device kits."""
 HTTP_ALPN = ("http/1.1",)
 
 _MODE_RELEASE_BUFFERS = 0x10

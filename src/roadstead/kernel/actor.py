@@ -18,6 +18,8 @@ class Grant(StrEnum):
     MEMBERS_WRITE = "members:write"
     API_KEYS_READ = "api-keys:read"
     API_KEYS_WRITE = "api-keys:write"
+    APPLICATIONS_READ = "applications:read"
+    APPLICATIONS_WRITE = "applications:write"
     AUDIT_READ = "audit:read"
     DEVICES_READ = "devices:read"
     DEVICES_WRITE = "devices:write"
@@ -56,6 +58,7 @@ class Role(StrEnum):
 _MEMBER = frozenset(
     {
         Grant.ORGANIZATION_READ,
+        Grant.APPLICATIONS_READ,
         Grant.DEVICES_READ,
         Grant.DEVICES_WRITE,
         Grant.PROVISIONING_READ,
@@ -89,6 +92,7 @@ class ActorKind(StrEnum):
 
     USER = "USER"
     API_KEY = "API_KEY"
+    APPLICATION = "APPLICATION"
     DEVICE = "DEVICE"
     SYSTEM = "SYSTEM"
 
@@ -110,6 +114,8 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Where the request came from, for the audit log."""
     expires_at: datetime | None = None
     """When the credential that says so comes to its end, if it does by itself."""
+    client_id: str | None = None
+    """The client of a realm through which a person came, for the audit log."""
 
     def speaks_for(self, device_id: UUID) -> bool:
         """Whether it may say something in this device's name: a device for itself only, others for all of theirs."""

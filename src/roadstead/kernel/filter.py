@@ -166,6 +166,20 @@ def starts_with(field: str, prefix: str) -> Filter:
     return Between((field,), prefix, after, high_open=True)
 
 
+def glob(field: str, pattern: str) -> Filter:
+    """A plain field fits a pattern in which `*` is any text and nothing else is special.
+
+    Said so that an index can serve what it begins with.
+    """
+    head, star, tail = pattern.partition("*")
+    if not star:
+        return equals(field, pattern)
+    rest = Match((field,), MatchKind.WILDCARD, "*".join(map(escape_wildcard, pattern.split("*"))))
+    if not head:
+        return rest if tail.strip("*") else Exists((field,))
+    return And((starts_with(field, head), rest)) if tail.strip("*") else starts_with(field, head)
+
+
 def _text_after(prefix: str) -> str | None:
     """The first text that comes after all that begin with the prefix; None when there is none."""
     head = prefix.rstrip("\U0010ffff")

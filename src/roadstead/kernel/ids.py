@@ -22,6 +22,7 @@ SpaceId = NewType("SpaceId", UUID)
 SiteId = NewType("SiteId", UUID)
 GroupId = NewType("GroupId", UUID)
 ProfileId = NewType("ProfileId", UUID)
+TypeId = NewType("TypeId", UUID)
 UploadId = NewType("UploadId", UUID)
 ExportId = NewType("ExportId", UUID)
 

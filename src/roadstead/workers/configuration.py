@@ -2,110 +2,46 @@
 
 import asyncio
 import time
-from functools import partial
+from collections.abc import Sequence
 
-import msgspec
 import structlog
 
-from roadstead.bus import FACTS, Bus, Pack, Reader, Start
-from roadstead.core import configuration, telemetry
+from roadstead.bus import Bus
+from roadstead.core import configuration
 from roadstead.core.configuration import Batch
-from roadstead.core.messages import AnyFact, FactMessage, decode_fact
+from roadstead.core.messages import AnyFact
 from roadstead.core.ports import Ports
-from roadstead.db import Database
+from roadstead.db import Database, Tx
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import TenantId
 from roadstead.kernel.waiting import happens
-from roadstead.workers.patience import patiently
+from roadstead.workers.facts import FactFollower
 from roadstead.workers.turns import Turn
 
 log = structlog.get_logger()
 
-_NAME = "configuration"
-"""Of its place in FACTS, in the table of projections."""
-_MOST_FACTS = 1_000
-_GATHER_S = 0.02
-_IDLE_S = 1.0
 _LOOK_ANYWAY_S = 1.0
 _TIDY_EVERY_S = 5.0
 _MOST, _FEWEST = 500, 10
 _PAUSE_S = 0.5
 
-_message = msgspec.msgpack.Decoder(FactMessage).decode
-
 
 class ConfigurationFacts:
-    """Marks what facts call for. Its place in the stream is written with the marks: a crash loses and doubles none.
-
-    One worker works at a time; others wait in reserve.
-    """
+    """Marks what facts call for."""
 
     def __init__(self, bus: Bus, database: Database, turn: Turn, news: asyncio.Event) -> None:
         """`news` is set when there is something to work off."""
-        self._bus = bus
-        self._database = database
-        self._turn = turn
-        self._news = news
+        self._follower = FactFollower(bus, database, turn, "configuration", self._take, news.set)
 
     async def run(self) -> None:
         """Until cancelled. Servers that are away are waited for."""
-        while True:
-            async with self._turn.taken() as lost:
-                following = asyncio.create_task(self._follow(), name="configuration facts")
-                losing = asyncio.create_task(lost.wait())
-                try:
-                    await asyncio.wait([following, losing], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    following.cancel()
-                    losing.cancel()
-                    await asyncio.gather(following, losing, return_exceptions=True)
-                if not following.cancelled():
-                    following.result()
+        await self._follower.run()
 
-    async def _follow(self) -> None:
-        position = await patiently("database", self._select_position)
-        reader = Reader(self._bus, FACTS, start=Start(sequence=position + 1))
-        await reader.open()
-        try:
-            while True:
-                packs = await self._gather(reader)
-                if packs:
-                    await patiently("database", partial(self._note, packs))
-                    self._news.set()
-        finally:
-            await reader.close()
-
-    async def _gather(self, reader: Reader) -> list[Pack]:
-        packs: list[Pack] = []
-        until = time.monotonic() + _IDLE_S
-        while len(packs) < _MOST_FACTS:
-            pack = await reader.next(max(until - time.monotonic(), 0))
-            if pack is None:
-                break
-            if not packs:
-                until = time.monotonic() + _GATHER_S
-            packs.append(pack)
-        return packs
-
-    async def _note(self, packs: list[Pack]) -> None:
-        facts: list[tuple[TenantId, AnyFact]] = []
-        lost = any(pack.gap for pack in packs)
-        for pack in packs:
-            try:
-                message = _message(pack.payload)
-                facts.append((message.tenant, decode_fact(message.fact)))
-            except msgspec.DecodeError as error:
-                log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
-        async with self._database.tx() as tx:
-            if lost:
-                log.warning("facts were lost: all documents are worked out anew")
-                await configuration.sweep_everything(tx)
-            await configuration.note_facts(tx, facts)
-            await telemetry.update_position(tx, _NAME, packs[-1].sequence)
-
-    async def _select_position(self) -> int:
-        async with self._database.tx() as tx:
-            return await telemetry.select_position(tx, _NAME)
+    async def _take(self, tx: Tx, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool) -> None:
+        if lost:
+            log.warning("facts were lost: all documents are worked out anew")
+            await configuration.sweep_everything(tx)
+        await configuration.note_facts(tx, facts)
 
 
 class ConfigurationWorker:

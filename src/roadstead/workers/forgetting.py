@@ -9,6 +9,7 @@ from roadstead.core.messages import (
     DeviceChanged,
     DeviceCreated,
     DeviceDeleted,
+    DeviceTypeChanged,
     FactMessage,
     OrganizationChanged,
     SensorsChanged,
@@ -59,5 +60,5 @@ class Forgetting:
                 | SensorsChanged(device_id)
             ):
                 self._catalog.forget(ids.to_bytes(device_id))
-            case OrganizationChanged():
+            case OrganizationChanged() | DeviceTypeChanged():
                 self._catalog.forget_tenant(tenant)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from roadstead.core import files
+from roadstead.core import configuration, files
 from roadstead.core.ports import Blobs, TelemetryStore
 from roadstead.db import Database
 from roadstead.kernel import time
@@ -16,6 +16,7 @@ log = structlog.get_logger()
 
 _EVERY_S = 600.0
 _AT_ONCE = 5_000
+_CONFIGURATIONS_AT_ONCE = 500
 
 # What may be forgotten, and when. Rows that tell somebody something stay a while after they have run out.
 EXPIRING = {
@@ -26,6 +27,9 @@ EXPIRING = {
     "refresh_token": "expires_at < now()",
     "client_token": "expires_at < now()",
     "session": "expires_at < now() - interval '1 day'",
+    "authorization_code": "expires_at < now() - interval '1 day'",
+    "realm_token": "expires_at < now()",
+    "realm_session": "expires_at < now() - interval '1 day'",
     "invitation": "expires_at < now() - interval '30 days'",
     "registration_token": "coalesce(used_at, revoked_at, expires_at) < now() - interval '30 days'",
     "firmware_token": "expires_at < now() - interval '1 day'",
@@ -36,6 +40,10 @@ EXPIRING = {
     ),
     "command": "completed_at < now() - interval '90 days'",
     "command_batch": "completed_at < now() - interval '90 days'",
+    "device_connection": "at < now() - interval '2 hours'",
+    "stream_ticket": "expires_at < now()",
+    "stream_buffer": "seen_at < now() - interval '2 days'",
+    "mailing_hit": "at < now() - interval '90 days'",
     "gateway_lease": "heartbeat_at < now() - interval '1 day'",
 }
 
@@ -61,6 +69,7 @@ class Housekeeping:
         """Everything once."""
         for table, expired in EXPIRING.items():
             await self._forget(table, expired)
+        await self._forget_configurations()
         await self._keep_retention()
         await self._remove_organizations()
 
@@ -73,6 +82,14 @@ class Housekeeping:
             if count:
                 log.info("forgotten", table=table, rows=count)
             if count < _AT_ONCE:
+                return
+
+    async def _forget_configurations(self) -> None:
+        """What devices were set to once, and no device is any more."""
+        while True:
+            async with self._database.tx() as tx:
+                count = await configuration.sweep_own(tx, most=_CONFIGURATIONS_AT_ONCE)
+            if count < _CONFIGURATIONS_AT_ONCE:
                 return
 
     async def _keep_retention(self) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from roadstead.bus import ACCEPTED, FACTS, NEW, Bus, Pack, Reader
+from roadstead.bus import ACCEPTED, FACTS, NEW, Bus, Pack, Reader, sequence_at
+from roadstead.core.ports import Ports
 from roadstead.core.streams import (
     Channel,
     Channels,
@@ -33,7 +35,7 @@ log = structlog.get_logger()
 
 _PATIENCE_S = 5.0
 _PACE_S, _SLOWEST_PACE_S = 0.0002, 0.25
-_SITES_STAY_S = 60.0
+_PLACES_STAY_S = 60.0
 _NEAR = 64
 
 
@@ -56,12 +58,14 @@ class LiveHub:
     what it was told before and what comes now have neither a gap nor an overlap.
     """
 
-    def __init__(self, bus: Bus, database: Database, *, metrics: LiveMetrics, most_waiting: int = 16_384) -> None:
+    def __init__(
+        self, bus: Bus, database: Database, ports: Ports, *, metrics: LiveMetrics, most_waiting: int = 16_384
+    ) -> None:
         """`database` has the tenant duty; `most_waiting`: events that may wait for a listener before it is cut off."""
         self._bus = bus
         self._metrics = metrics
         self._most_waiting = most_waiting
-        self._directory = Directory(database)
+        self._directory = Directory(database, ports)
         self._channels = Channels()
         self._audiences: dict[Channel, dict[Listener, None]] = {}
         self._channel_of: dict[tuple[TenantId, StreamFilter], Channel] = {}
@@ -81,7 +85,7 @@ class LiveHub:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(ACCEPTED, accepted, self._teller.tell_accepted))
                 group.create_task(self._follow(FACTS, facts, self._teller.tell_fact))
-                group.create_task(self._refresh_sites())
+                group.create_task(self._refresh_places())
         finally:
             self._listening.clear()
             await accepted.close()
@@ -110,6 +114,12 @@ class LiveHub:
         else:
             listener.replay = await open_replay(self._bus, self._directory, listener.channel, after)
         return listener
+
+    async def position_at(self, instant: datetime) -> Position:
+        """See `Live.position_at`."""
+        epoch = await read_epoch(self._bus)
+        accepted, facts = [await sequence_at(self._bus, stream, instant) for stream in (ACCEPTED, FACTS)]
+        return Position(epoch, accepted - 1, 0, facts - 1)
 
     # --- listeners ---------------------------------------------------------------------------------------------------
 
@@ -174,11 +184,11 @@ class LiveHub:
         self._directory.forget_all()
         self._hand_out({channel: [Event(Gap(time.from_millis(pack.stored_at)), before)] for channel in self._audiences})
 
-    async def _refresh_sites(self) -> None:
-        # No fact says that a site was moved beneath another.
+    async def _refresh_places(self) -> None:
+        # No fact says that a site was moved beneath another, or what else filters look at besides the device itself.
         while True:
-            await asyncio.sleep(_SITES_STAY_S)
-            if self._channels.mind_sites:
+            await asyncio.sleep(_PLACES_STAY_S)
+            if self._channels.mind_places:
                 self._directory.forget_all()
 
 

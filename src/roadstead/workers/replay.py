@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from roadstead.bus import ACCEPTED, FACTS, Bus, Pack, Reader, Start, first_sequence
-from roadstead.core.streams import Channel, Channels, Directory, Event, Gap, Position, Told, Topic
+from roadstead.core.streams import LOGGED_TOPICS, Channel, Channels, Directory, Event, Gap, Position, Told
 from roadstead.kernel import time
 from roadstead.kernel.errors import Unavailable
 from roadstead.workers.telling import Teller, read_epoch
@@ -110,7 +110,7 @@ async def open_replay(bus: Bus, directory: Directory, channel: Channel, after: P
         after = Position(epoch, starts[ACCEPTED] - 1, 0, starts[FACTS] - 1)
     readers = {
         stream: Reader(bus, stream, start=Start(sequence=starts[stream]))
-        for stream in sorted({ACCEPTED if topic is Topic.READING else FACTS for topic in channel.filter.topics})
+        for stream in sorted({ACCEPTED if topic in LOGGED_TOPICS else FACTS for topic in channel.filter.topics})
     }
     try:
         for reader in readers.values():

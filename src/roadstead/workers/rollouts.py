@@ -68,6 +68,7 @@ class RolloutDriver:
                     pass
                 if clock.monotonic() - swept_at >= _SWEEP_S:
                     swept_at = clock.monotonic()
+                    await firmware.sweep_records(self._database)
                     while await firmware.sweep_parts(self._database, self._ports.blobs):
                         pass
             except Unavailable as error:

@@ -1,4 +1,4 @@
-"""Changes the keys that session tokens are signed with, in time."""
+"""Changes the keys that tokens are signed with, in time."""
 
 import asyncio
 
@@ -20,9 +20,11 @@ async def run_key_rotation(database: Database, ports: Ports) -> None:
     while True:
         try:
             async with database.tx() as tx:
-                rotated = await identity.rotate_signing_keys(Entry(tx, ports, address="", request_id=""))
-            if rotated:
-                log.info("a new key will sign session tokens")
+                entry = Entry(tx, ports, address="", request_id="")
+                if await identity.rotate_signing_keys(entry):
+                    log.info("a new key will sign session tokens")
+                if await identity.rotate_realm_keys(entry):
+                    log.info("a new key will sign tokens of the realm")
         except Unavailable as error:
             log.warning("key rotation waits", reason=str(error))
         await asyncio.sleep(_EVERY_S)

@@ -3,19 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 import structlog
 
 from roadstead.bus import ACCEPTED, Bus, Pack, Reader, Start
-from roadstead.core import telemetry
+from roadstead.core import configuration, telemetry
+from roadstead.core.configuration import ReportedValues
 from roadstead.core.messages import REFUSED, SESSION, Logged, SessionNotice, decode_accepted
 from roadstead.core.telemetry import FIRMWARE_PATH, Patches, Presences
-from roadstead.db import Database
+from roadstead.db import Database, Tx
 from roadstead.kernel import ids
-from roadstead.kernel.ids import TenantId
+from roadstead.kernel.ids import DeviceId, TenantId
 from roadstead.workers.metrics import StateMetrics
 from roadstead.workers.patience import patiently
 
@@ -149,7 +150,7 @@ class StateProjection:
         self._metrics.position.set(gathered.position)
 
     async def _write_once(self, gathered: _Gathered) -> None:
-        lines, minutes = self._lines(gathered.patches)
+        lines, minutes, configured = self._lines(gathered.patches)
         last = max(len(lines) - 1, 0) // _CHUNK
         for number in range(last + 1):
             async with self._database.tx() as tx:
@@ -162,22 +163,42 @@ class StateProjection:
                     await telemetry.update_presence(tx, gathered.presences)
                     if gathered.firmware:
                         await telemetry.update_firmware(tx, list(gathered.firmware.values()))
-                    await telemetry.update_position(tx, PROJECTION, gathered.position)
+                    if not configured:
+                        await telemetry.update_position(tx, PROJECTION, gathered.position)
+        if configured:
+            async with self._database.tx() as tx:
+                await self._take_configurations(tx, configured)
+                await telemetry.update_position(tx, PROJECTION, gathered.position)
         if len(self._minutes) > _MOST_DEVICES:
             self._minutes.clear()
         self._minutes.update(minutes)
 
-    def _lines(self, patches: Patches) -> tuple[Sequence[bytes], dict[bytes, int]]:
-        """The patches as PostgreSQL reads them, and which devices are marked as seen, in which minute."""
+    async def _take_configurations(self, tx: Tx, configured: Mapping[tuple[TenantId, DeviceId], int]) -> None:
+        """What devices say they are set to is held against what they shall have."""
+        said = await telemetry.select_configurations(tx, list(configured))
+        reports = [
+            ReportedValues(tenant=tenant, device=device, values=values, received=configured[tenant, device])
+            for (tenant, device), values in said.items()
+        ]
+        await configuration.take_values(tx, reports)
+
+    def _lines(
+        self, patches: Patches
+    ) -> tuple[Sequence[bytes], dict[bytes, int], dict[tuple[TenantId, DeviceId], int]]:
+        """The patches as PostgreSQL reads them; which devices are marked as seen, in which minute; and which of them
+        say what they are set to, with when they were heard last."""
         lines: list[bytes] = []
         minutes: dict[bytes, int] = {}
+        configured: dict[tuple[TenantId, DeviceId], int] = {}
         for device, patch in patches.items():
             minute = patch.received // 60_000
             seen = self._minutes.get(device) != minute
             if seen:
                 minutes[device] = minute
             lines.append(telemetry.copy_line(device, patch, seen=seen))
-        return lines, minutes
+            if patch.is_about_configuration:
+                configured[patch.tenant, DeviceId(ids.from_bytes(device))] = patch.received
+        return lines, minutes, configured
 
     async def _select_position(self) -> int:
         async with self._database.tx() as tx:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Annotated
@@ -14,7 +14,8 @@ import structlog
 from msgspec import Meta
 
 from roadstead.bus import ACCEPTED, UPLINK, Batch, Bus, Consumer, Pack, Publisher, last_message_id, stream_state
-from roadstead.core import telemetry
+from roadstead.core import events, telemetry
+from roadstead.core.events import ReportedEvent
 from roadstead.core.messages import Accepted, Uplink, encode_accepted
 from roadstead.core.ports import PointColumns, Refusal, TelemetryStore
 from roadstead.core.telemetry import Intake, Quarantined
@@ -61,6 +62,7 @@ class _Prepared(msgspec.Struct):
     passed_on: list[tuple[str, bytes]]
     """Message id and pack for the ACCEPTED stream, one for each pack of the batch (more if one grew too large)."""
     refused: list[Quarantined]
+    events: list[ReportedEvent]
     messages: int
     oldest_received: int | None
     """Of its messages, as far as the first of each pack tell; ms since 1970."""
@@ -132,29 +134,45 @@ class StoreWorker:
                 columns.add_message(message)
         starts = list(accumulate([len(pack) for pack in members], initial=0))
         passed_on: list[tuple[str, bytes]] = []
-        for pack, start, end in zip(batch.packs, starts, starts[1:], strict=False):
+        senders: defaultdict[int, dict[bytes, Accepted]] = defaultdict(dict)
+        for index, sender in taken.senders:
+            # Each once in a pack, however often it has spoken for others.
+            senders[bisect_right(starts, index) - 1][sender.device] = sender
+        for number, pack in enumerate(batch.packs):
             if pack.sequence > self._passed:
-                passed_on += self._encode(f"{self._epoch}-{pack.sequence}", taken.accepted[start:end])
+                accepted = taken.accepted[starts[number] : starts[number + 1]]
+                if number in senders:
+                    accepted += senders[number].values()
+                passed_on += self._encode(f"{self._epoch}-{pack.sequence}", accepted)
         refused = [
             Quarantined(self._quarantine_id(batch, starts, index, uplinks[index], refusal), uplinks[index], refusal)
             for index, refusal in _bound(uplinks, taken.refused)
         ]
+        reported = [
+            ReportedEvent(self._event_id(batch, starts, index, uplinks[index]), uplinks[index].tenant, device, event)
+            for index, device, event in taken.events
+        ]
         oldest = min([pack[0].received for pack in members if pack], default=None)
-        return _Prepared(batch, columns, passed_on, refused, len(uplinks), oldest)
+        return _Prepared(batch, columns, passed_on, refused, reported, len(uplinks), oldest)
 
     def _quarantine_id(self, batch: Batch, starts: Sequence[int], index: int, uplink: Uplink, refusal: Refusal) -> UUID:
         """Made from where the item came from: its pack, its place in it, and what was refused of it."""
-        number = bisect_right(starts, index) - 1
-        place = batch.packs[number].sequence, index - starts[number]
-        return telemetry.quarantine_id(uplink, self._epoch, *place, refusal.index, refusal.reason, refusal.sensor_ref)
+        place = _place(batch, starts, index)
+        other = [refusal.device.hex()] if refusal.device else []
+        what = refusal.index, refusal.reason, refusal.sensor_ref
+        return telemetry.quarantine_id(uplink, self._epoch, *place, *what, *other)
+
+    def _event_id(self, batch: Batch, starts: Sequence[int], index: int, uplink: Uplink) -> UUID:
+        """Made from where its message came from."""
+        return telemetry.quarantine_id(uplink, self._epoch, *_place(batch, starts, index), "event")
 
     async def _write(self, prepared: _Prepared) -> None:
         """Make it durable, tell others, and only then let go of it."""
         if prepared.columns.count:
             await patiently("store", lambda: self._store.insert(prepared.columns))
         await patiently("log", lambda: self._pass_on(prepared.passed_on))
-        if prepared.refused:
-            await patiently("database", lambda: self._keep_refused(prepared.refused))
+        if prepared.refused or prepared.events:
+            await patiently("database", lambda: self._keep(prepared))
         await prepared.batch.ack()
         self._metrics.count(
             prepared.messages, prepared.columns.count, prepared.refused, oldest_received=prepared.oldest_received
@@ -166,9 +184,10 @@ class StoreWorker:
             *(self._publisher.put(self._subject, payload, message_id=message_id) for message_id, payload in packs)
         )
 
-    async def _keep_refused(self, refused: Sequence[Quarantined]) -> None:
+    async def _keep(self, prepared: _Prepared) -> None:
         async with self._database.tx() as tx:
-            await telemetry.insert_quarantined(tx, refused)
+            await telemetry.insert_quarantined(tx, prepared.refused)
+            await events.write_reported(tx, prepared.events)
 
     def _unpack(self, pack: Pack) -> list[_Sound]:
         try:
@@ -207,6 +226,12 @@ class StoreWorker:
             return epoch, 0
         # A halved pack may not be there in full: it is passed on again.
         return epoch, int(last) if last.isdigit() else int(last.rstrip("ab")) - 1
+
+
+def _place(batch: Batch, starts: Sequence[int], index: int) -> tuple[int, int]:
+    """The pack of an uplink and its place in it."""
+    number = bisect_right(starts, index) - 1
+    return batch.packs[number].sequence, index - starts[number]
 
 
 def _bound(uplinks: Sequence[Uplink], refused: Sequence[tuple[int, Refusal]]) -> Iterator[tuple[int, Refusal]]:

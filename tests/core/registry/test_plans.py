@@ -13,6 +13,7 @@ import pytest_asyncio
 from roadstead.core.registry import device_store
 from roadstead.db import Database, Tx
 from roadstead.kernel import time
+from roadstead.kernel.actor import NOBODY
 from roadstead.kernel.filter import (
     EVERYTHING,
     Box,
@@ -26,28 +27,44 @@ from roadstead.kernel.filter import (
     Operator,
     Within,
     equals,
+    glob,
 )
 from roadstead.kernel.ids import TenantId, new_id
 from roadstead.kernel.page import PageQuery, encode_cursor
 
 DEVICES = 80_000
 SITE = UUID("10000000-0000-0000-0000-000000000007")
-LARGE_TABLES = re.compile(r"Seq Scan on (device|device_state|device_tag|device_word)\b")
+TYPE = UUID("20000000-0000-0000-0000-000000000005")
+GATEWAY = UUID("30000000-0000-0000-0000-000000000001")
+LARGE_TABLES = re.compile(r"Seq Scan on (device|device_state|device_tag|device_word|device_alias)\b")
 
 FLEET = f"""
     INSERT INTO device (tenant_id, id, space_id, ordinal, name, external_id, serial_number, status, online, site_id,
-                        latitude, longitude, tags, firmware_version, last_seen_at, created_at, updated_at)
+                        latitude, longitude, tags, firmware_version, last_seen_at, created_at, updated_at, type_id,
+                        gateway_id)
     SELECT %(tenant)s, gen_random_uuid(), %(space)s, i, 'unit ' || i, 'ext-' || i, 'SN' || i,
            (ARRAY['ACTIVE', 'ACTIVE', 'ACTIVE', 'OFFLINE'])[1 + i %% 4], i %% 3 = 0,
            ('10000000-0000-0000-0000-' || lpad((i %% 200)::text, 12, '0'))::uuid, (i %% 180) - 90 + (i %% 97) / 97.0,
            (i %% 360) - 180 + (i %% 89) / 89.0, jsonb_build_object('line', (i %% 500)::text, 'model', 'm'),
-           '1.' || (i %% 50), now() - i * interval '1 minute', now(), now()
+           '1.' || (i %% 50), now() - i * interval '1 minute', now(), now(),
+           CASE WHEN i %% 4 = 0
+               THEN uuid(concat('20000000-0000-0000-0000-', lpad((1 + i %% 20)::text, 12, '0'))) END,
+           CASE WHEN i %% 100 = 0 THEN '{GATEWAY}'::uuid END
     FROM generate_series(1, {DEVICES}) i
 """
 SITES = """
     INSERT INTO site (tenant_id, id, lineage, name, created_at, updated_at)
     SELECT %(tenant)s, id, ARRAY[id], 'site ' || i, now(), now()
     FROM generate_series(0, 199) i, uuid(concat('10000000-0000-0000-0000-', lpad(i::text, 12, '0'))) id
+"""
+TYPES = """
+    INSERT INTO device_type (tenant_id, id, name, sections, created_at, updated_at)
+    SELECT %(tenant)s, id, 'type ' || i, '{}', now(), now()
+    FROM generate_series(1, 20) i, uuid(concat('20000000-0000-0000-0000-', lpad(i::text, 12, '0'))) id
+"""
+ALIASES = """
+    INSERT INTO device_alias (tenant_id, alias, device_id, position)
+    SELECT tenant_id, 'alias-' || ordinal, id, 1 FROM device WHERE tenant_id = %(tenant)s
 """
 PROFILES = """
     INSERT INTO device_profile (tenant_id, id, key, major, minor, name, components, created_at)
@@ -100,7 +117,7 @@ async def fleet(database_url: str) -> TenantId:
         await connection.execute(
             "INSERT INTO space (tenant_id, id, name, created_at) VALUES (%(tenant)s, %(space)s, 'All', now())", named
         )
-        for statement in (SITES, PROFILES, FLEET, STATES, TAGS, WORDS):
+        for statement in (SITES, PROFILES, TYPES, FLEET, STATES, TAGS, WORDS, ALIASES):
             await connection.execute(statement, named)
         await connection.execute("ANALYZE")
     return TenantId(tenant_id)
@@ -114,6 +131,17 @@ FILTERS: dict[str, Filter] = {
     "offline": equals("online", False),
     "site": In(("siteId",), (SITE,)),
     "profile": In(("profileId",), (new_id(),)),
+    "type": In(("kindId",), (TYPE,)),
+    "no type": In(("kindId",), (NOBODY,)),
+    "several types": In(("kindId",), (TYPE, new_id(), NOBODY)),
+    "gateway": In(("gatewayId",), (GATEWAY,)),
+    "no gateway": In(("gatewayId",), (new_id(),)),
+    "what it is called": glob("called", "unit 77"),
+    "beginning of what it is called": glob("called", "unit 77*"),
+    "alias": glob("alias", "alias-77"),
+    "beginning of an alias": glob("alias", "alias-77*"),
+    "rare key of tags": In(("tagKey",), ("nope",)),
+    "keys of tags": In(("tagKey",), ("line", "nope")),
     "rare tag": Compare(("tags", "line"), Operator.EQ, "7"),
     "common tag": Compare(("tags", "model"), Operator.EQ, "m"),
     "tag key": Exists(("tags", "line")),
@@ -131,7 +159,7 @@ FILTERS: dict[str, Filter] = {
 }
 
 
-@pytest.mark.parametrize("sort", ["name", "-lastSeenAt", "createdAt", "status"])
+@pytest.mark.parametrize("sort", ["name", "-lastSeenAt", "createdAt", "-createdAt", "status"])
 async def test_no_filter_reads_the_whole_table(fleet: TenantId, tenant_database: Database, sort: str) -> None:
     scans = []
     async with tenant_database.tx(fleet) as tx:

@@ -13,8 +13,8 @@ import yaml
 from litestar import Litestar
 from litestar.datastructures import State
 
-from roadstead.core.identity import realm
-from roadstead.core.identity.realm import ACCESS_LIFE
+from roadstead.core.identity import Person, realm_keys
+from roadstead.core.identity.realm_keys import ACCESS_LIFE
 from roadstead.dialects.lightelligence.app import frame, make_litestar
 from roadstead.kernel import time
 from roadstead.kernel.actor import Role
@@ -70,8 +70,14 @@ class Client:
         """Status and code of an operation that must fail."""
         answer = await self.ask(operation, json=json, params=params, **names)
         assert answer.status_code >= 400, answer.text
-        body = answer.json()
-        return answer.status_code, body["errorCode"] if "errorCode" in body else body["error"]["error"]
+        return answer.status_code, code_of(answer)
+
+
+def code_of(answer: httpx.Response) -> str:
+    """The code of a failure, in whichever envelope it comes."""
+    body = answer.json()
+    error = body.get("error")
+    return str(body["errorCode"] if error is None else error if isinstance(error, str) else error["error"])
 
 
 def app_of(tenant: Tenant) -> Any:
@@ -86,24 +92,28 @@ def app_of(tenant: Tenant) -> Any:
 _pattern: list[Litestar] = []
 
 
-async def token_of(tenant: Tenant, role: Role = Role.OWNER) -> str:
-    """An access token as the realm gives it to a person of a tenant."""
-    person = await add_person(tenant, role)
+async def token_of(tenant: Tenant, role: Role = Role.OWNER, *, client_id: object = "olt-portal") -> str:
+    """`token_for` of a fresh person with this role."""
+    return await token_for(tenant, await add_person(tenant, role), client_id=client_id)
+
+
+async def token_for(tenant: Tenant, person: Person, *, client_id: object = "olt-portal") -> str:
+    """An access token as the realm gives it to a person of a tenant, who has signed in through a client."""
     session = (await authenticate(tenant.edge, (await sign_in(tenant, person)).access_token)).session_id
     async with entry(tenant.edge) as door:
         now = int(time.now().timestamp())
         claims = {
             "iss": f"{tenant.edge.ports.public_url}/v1/id/auth/realms/olt",
             "sub": str(person.id),
-            "aud": "olt-portal",
-            "azp": "olt-portal",
+            "aud": str(client_id),
+            "azp": str(client_id),
             "typ": "Bearer",
             "iat": now,
             "exp": now + int(ACCESS_LIFE.total_seconds()),
             "session_state": str(session),
             "tenant": str(tenant.organization_id),
         }
-        return await realm.sign(door.tx, door.ports, claims)
+        return await realm_keys.sign(door.tx, door.ports, claims)
 
 
 def check_answer(operation: str, answer: httpx.Response) -> None:
@@ -116,6 +126,7 @@ def check_answer(operation: str, answer: httpx.Response) -> None:
     assert expected is not None, f"{operation} does not answer {answer.status_code}: {answer.text}"
     if expected.get("body") == "empty":
         assert answer.content == b"", f"{operation} has a body: {answer.text}"
+        assert "content-type" not in answer.headers, f"{operation} says what kind of nothing it answers"
         return
     if not ({"envelope", "data", "item"} & expected.keys()):
         return
@@ -137,6 +148,11 @@ def check_answer(operation: str, answer: httpx.Response) -> None:
                 _check(f"{operation}[]", item, each)
         case "bare_object":
             _check(operation, item, body)
+
+
+def check_frame(frame: dict[str, Any]) -> None:
+    """Fails when a message of a stream is not what the contract says."""
+    _check_fields("frame", {"fields": CONTRACT["websocket"]["messages"][frame["type"]]}, frame)
 
 
 def _check_failure(told: dict[str, Any], answer: httpx.Response) -> None:
@@ -183,13 +199,14 @@ def _check(where: str, told: dict[str, Any], value: Any) -> None:
 def _check_fields(where: str, told: dict[str, Any], value: Any) -> None:
     assert isinstance(value, dict), f"{where} is no object: {value!r}"
     fields = told["fields"]
-    if not told.get("freeform") and not told.get("additionalProperties"):
+    if not ({"freeform", "additionalProperties", "extra_members"} & told.keys()):
         assert value.keys() <= fields.keys(), f"{where} has {sorted(value.keys() - fields.keys())} besides"
     for name, field in fields.items():
         if name in value:
             _check(f"{where}.{name}", field, value[name])
         else:
-            assert not (field or {}).get("required"), f"{where}.{name} is missing"
+            wanted = (field or {}).get("required") and not field.get("writeOnly")
+            assert not wanted, f"{where}.{name} is missing"
 
 
 def _check_text(where: str, told: dict[str, Any], value: str) -> None:

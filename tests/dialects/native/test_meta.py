@@ -11,7 +11,8 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 
 from roadstead.dialects.native import create_app
 from roadstead.dialects.native.app import make_litestar
-from roadstead.dialects.native.examples import ANSWERS, BODIES
+from roadstead.dialects.native.example_answers import ANSWERS
+from roadstead.dialects.native.examples import BODIES
 from roadstead.kernel.errors import Unavailable
 from roadstead.web.edge import Edge
 from tests.architecture.test_ledger import served_operations

@@ -32,11 +32,12 @@ from roadstead.core.messages import (
     encode_accepted,
     encode_fact,
 )
-from roadstead.dialects.native import create_app, listening
+from roadstead.dialects.native import create_app
 from roadstead.gateways.http import HttpServer
 from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.ids import DeviceId, ExportId, SensorId, new_id
+from roadstead.web import listening
 from roadstead.web.edge import Edge
 from roadstead.web.vigil import Vigil
 from roadstead.workers.live import LiveHub, LiveMetrics
@@ -330,7 +331,7 @@ async def test_who_is_too_slow_is_told_so_and_cut_off(
     edge: Edge, bus: Bus, acme: Tenant, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, _ = await make_sensor(acme)
-    hub = LiveHub(bus, edge.tenant_database, metrics=LiveMetrics(CollectorRegistry()), most_waiting=5)
+    hub = LiveHub(bus, edge.tenant_database, edge.ports, metrics=LiveMetrics(CollectorRegistry()), most_waiting=5)
     running = asyncio.create_task(hub.run())
     async with (
         serving(msgspec.structs.replace(edge, live=hub)) as server,

@@ -43,7 +43,7 @@ def test_the_terms_of_a_session_are_told(door: Door, device: Device) -> None:
     told = caller.connack.properties
     assert told.maximum_qos == 1
     assert told.receive_maximum == door.limits.receive_maximum
-    assert told.maximum_packet_size == 1_048_576
+    assert told.maximum_packet_size == 1_114_112
     assert told.topic_alias_maximum == door.limits.topic_aliases
     assert told.session_expiry_s == door.limits.session_expiry_s
     assert told.shared_subscription_available == 0

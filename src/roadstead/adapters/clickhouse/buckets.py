@@ -60,9 +60,11 @@ def clip(span: Span) -> tuple[int, int]:
     return to_millis(max(span.start, EARLIEST)), to_millis(min(span.end, LATEST))
 
 
-def grid(span: Span, interval: Duration, time_zone: str) -> Grid:
-    """The buckets of a span that is not empty; see `bucket_starts`."""
+def grid(span: Span, interval: Duration | None, time_zone: str) -> Grid:
+    """The buckets of a span that is not empty; see `bucket_starts`. Without an interval it is the span."""
     start, end = clip(span)
+    if interval is None:
+        return Grid(start, end, None, [start])
     kinds = [bool(interval.months), bool(interval.days), bool(interval.millis)]
     if sum(kinds) != 1:
         raise Invalid.field("interval", "is either months, or days, or a time of the clock", place="query")

@@ -163,7 +163,7 @@ class ClickHouseStore:
         series: Sequence[Series],
         span: Span,
         *,
-        interval: Duration,
+        interval: Duration | None,
         time_zone: str,
         functions: Sequence[Function],
     ) -> list[Bucket]:

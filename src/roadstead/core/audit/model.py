@@ -23,6 +23,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """`path` with `from` and `to`, where there were such; secrets are not shown."""
     request_id: str | None = None
     address: str | None = None
+    client_id: str | None = None
+    """The client of a realm through which a person came."""
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from roadstead.kernel.page import Page, PageQuery
 
 _LISTING = Listing(
     columns="id, at, actor_type, actor_id, actor_name, action, resource_type, resource_id, changes, request_id, "
-    "address",
+    "address, client_id",
     source="audit_log",
 )
 _NEWEST_FIRST = [SortKey("at", descending=True, cast="timestamptz")]

@@ -1,5 +1,6 @@
 """Commands: what devices are told to do once, how it reaches them, and what they answer."""
 
+from roadstead.core.commands.actions import Action, trigger_action, trigger_actions
 from roadstead.core.commands.batches import cancel_batch, get_batch, look_after_batches, send_in_bulk
 from roadstead.core.commands.carriage import CommandSource, expire_due, release_due, take_answers
 from roadstead.core.commands.kinds import BUILT_IN, CommandType
@@ -32,6 +33,7 @@ from roadstead.core.commands.waiting import CommandNews
 
 __all__ = [
     "BUILT_IN",
+    "Action",
     "Batch",
     "BatchDraft",
     "BatchId",
@@ -63,4 +65,6 @@ __all__ = [
     "release_due",
     "send_in_bulk",
     "take_answers",
+    "trigger_action",
+    "trigger_actions",
 ]

@@ -39,25 +39,29 @@ class CommandSource:
             Command,
             f"""
             WITH due AS (
-                SELECT c.tenant_id, c.id, e.session
-                FROM unnest(%s::integer[], %s::uuid[], %s::text[]) AS e (tenant_id, device_id, session)
+                SELECT c.tenant_id, c.id, e.session, e.answers
+                FROM unnest(%s::integer[], %s::uuid[], %s::text[], %s::boolean[])
+                    AS e (tenant_id, device_id, session, answers)
                 CROSS JOIN LATERAL (
                     SELECT c.tenant_id, c.id FROM command c
                     WHERE c.tenant_id = e.tenant_id AND c.device_id = e.device_id AND {_WAITING}
                     ORDER BY c.created_at, c.id LIMIT %s
                 ) c
             ), locked AS (
-                SELECT e.tenant_id, e.id, e.session FROM due e JOIN command c USING (tenant_id, id)
+                SELECT e.tenant_id, e.id, e.session, e.answers FROM due e JOIN command c USING (tenant_id, id)
                 WHERE {_WAITING} ORDER BY e.tenant_id, e.id FOR NO KEY UPDATE OF c
             )
             UPDATE command c SET status = 'SENT', sent_session = l.session, sent_at = coalesce(c.sent_at, %s),
-                due_at = CASE c.status WHEN 'PENDING' THEN %s + make_interval(secs => c.timeout_s) ELSE c.due_at END
+                awaits_answer = c.awaits_answer AND l.answers,
+                due_at = CASE WHEN c.status = 'PENDING' AND c.awaits_answer AND l.answers
+                    THEN %s + make_interval(secs => c.timeout_s) ELSE c.due_at END
             FROM locked l WHERE c.tenant_id = l.tenant_id AND c.id = l.id
             RETURNING c.tenant_id, {_RETURNED}
             """,
             [hearer.tenant for hearer in hearers],
             [hearer.device for hearer in hearers],
             [hearer.session for hearer in hearers],
+            [hearer.manners.answers for hearer in hearers],
             now, now, most, now, now, now, now,
         )  # fmt: skip
         claimed = [(TenantId(tenant), command) for tenant, command in zip(tenants, commands, strict=True)]
@@ -66,17 +70,28 @@ class CommandSource:
         return [Downlink(tenant, one.device_id, COMMAND, one.id, one) for tenant, one in claimed]
 
     async def note_arrived(self, tx: Tx, downlinks: Sequence[Downlink]) -> None:
-        """Says when; the status stays what it is."""
-        sql = """
-            UPDATE command c SET delivered_at = %s
+        """Says when. What nobody answers has succeeded with that; else the status stays what it is."""
+        now = time.now()
+        rows = await tx.rows(
+            """
+            UPDATE command c SET delivered_at = %s, status = CASE WHEN n.ends THEN 'SUCCESS' ELSE c.status END,
+                completed_at = CASE WHEN n.ends THEN %s ELSE c.completed_at END,
+                due_at = CASE WHEN n.ends THEN NULL ELSE c.due_at END
             FROM (
-                SELECT c.tenant_id, c.id FROM unnest(%s::integer[], %s::uuid[]) AS n (tenant_id, id)
+                SELECT c.tenant_id, c.id, NOT c.awaits_answer AND c.status = 'SENT' AS ends
+                FROM unnest(%s::integer[], %s::uuid[]) AS n (tenant_id, id)
                 JOIN command c USING (tenant_id, id) WHERE c.delivered_at IS NULL
                 ORDER BY c.tenant_id, c.id FOR NO KEY UPDATE OF c
             ) n
             WHERE c.tenant_id = n.tenant_id AND c.id = n.id
-        """
-        await tx.run(sql, time.now(), [one.tenant for one in downlinks], [one.id for one in downlinks])
+            RETURNING c.tenant_id, c.id, c.device_id, n.ends
+            """,
+            now,
+            now,
+            [one.tenant for one in downlinks],
+            [one.id for one in downlinks],
+        )
+        _tell(tx, [(tenant, id_, device, CommandStatus.SUCCESS) for tenant, id_, device, ends in rows if ends])
 
 
 _WAITING = """
@@ -218,7 +233,7 @@ async def expire_due(tx: Tx, most: int) -> int:
     rows = await tx.rows(
         """
         UPDATE command c SET status = 'TIMEOUT', completed_at = %s, due_at = NULL,
-            error = CASE c.status WHEN 'PENDING' THEN %s ELSE %s END
+            error = CASE WHEN c.status = 'PENDING' OR NOT c.awaits_answer THEN %s ELSE %s END
         FROM (
             SELECT tenant_id, id FROM command WHERE due_at <= now() AND (status <> 'PENDING' OR expires_at <= now())
             ORDER BY due_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED

@@ -104,6 +104,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """When the device acknowledged the message; what it does about it is another matter."""
     acknowledged_at: datetime | None
     completed_at: datetime | None
+    awaits_answer: bool = True
+    """Else nobody says what became of it: it has succeeded as soon as it has arrived."""
 
     @property
     def is_final(self) -> bool:
@@ -120,6 +122,7 @@ class CommandDraft(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: int = 3_600
     dialect: str = "native"
     notes: dict[str, Any] = {}
+    awaits_answer: bool = True
 
     def check(self, root: str = "") -> None:
         """Raises `Invalid` with everything that is wrong with it by itself; pointers begin with `root`."""
@@ -170,6 +173,7 @@ class CommandDraft(msgspec.Struct, frozen=True, kw_only=True):
             delivered_at=None,
             acknowledged_at=None,
             completed_at=None,
+            awaits_answer=self.awaits_answer,
         )
 
 
@@ -194,7 +198,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     profile: str | None
     """`key@major.minor`."""
     commands: list[CommandTemplate]
-    """What its profile says that it understands, besides what is built in."""
+    """What its profile or its type says that it understands, besides what is built in."""
     writable_fields: list[ProfileField]
 
 

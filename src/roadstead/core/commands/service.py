@@ -91,10 +91,15 @@ async def queue_command(work: Work, device_id: DeviceId, draft: CommandDraft) ->
 
 def check_target(target: Target) -> None:
     """Raises `Conflict` when the device cannot get commands."""
-    if target.status == "INACTIVE":
-        raise Conflict("the device is INACTIVE", code="invalid-state")
+    check_is_active(target.status)
     if not target.is_known:
         raise Conflict("the device was never provisioned: it has no credential to connect with", code="invalid-state")
+
+
+def check_is_active(status: str) -> None:
+    """Raises `Conflict` for a device that nothing goes to."""
+    if status == "INACTIVE":
+        raise Conflict("the device is INACTIVE", code="invalid-state")
 
 
 async def _load_target(work: Work, device_id: DeviceId) -> Target:

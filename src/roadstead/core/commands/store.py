@@ -16,6 +16,7 @@ from roadstead.kernel.page import Page, PageQuery
 NAMES = [
     "id", "device_id", "batch_id", "dialect", "type", "payload", "notes", "status", "result", "error", "requested_by",
     "timeout_s", "created_at", "release_at", "expires_at", "sent_at", "delivered_at", "acknowledged_at", "completed_at",
+    "awaits_answer",
 ]  # fmt: skip
 _COLUMNS = ", ".join(NAMES)
 _LISTING = Listing(columns=_COLUMNS, source="command")
@@ -24,17 +25,28 @@ _BY_ID = "WHERE tenant_id = %s AND id = %s"
 
 
 async def select_targets(tx: Tx, device_ids: Sequence[DeviceId]) -> list[Target]:
-    """Those of the devices that are there."""
+    """Those of the devices that are there. A device that another one connects need not come by itself."""
     sql = """
         SELECT d.id, d.status, p.key || '@' || p.major || '.' || p.minor AS profile,
-            coalesce(p.commands, '[]') AS commands, coalesce(p.writable_fields, '[]') AS writable_fields,
-            d.status <> 'PENDING' OR EXISTS (
+            coalesce(p.commands, '[]') || coalesce((
+                SELECT jsonb_agg(jsonb_build_object('type', a.key, 'paramsSchema', a.value))
+                FROM jsonb_each(t.sections -> 'actions') a WHERE jsonb_typeof(a.value) = 'object'
+            ), '[]') AS commands,
+            coalesce(p.writable_fields, '[]') AS writable_fields,
+            d.status <> 'PENDING' OR d.gateway_id IS NOT NULL OR EXISTS (
                 SELECT FROM certificate c WHERE c.tenant_id = d.tenant_id AND c.device_id = d.id
             ) AS is_known
         FROM device d LEFT JOIN device_profile p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+        LEFT JOIN device_type t ON t.tenant_id = d.tenant_id AND t.id = d.type_id
         WHERE d.tenant_id = %s AND d.id = ANY (%s)
     """
     return await tx.all(Target, sql, tx.tenant, list(device_ids))
+
+
+async def select_kinds(tx: Tx, device_ids: Sequence[DeviceId]) -> dict[DeviceId, UUID]:
+    """What kind these devices are (`device.kind_id`), as far as they are there and not INACTIVE."""
+    sql = "SELECT id, kind_id FROM device WHERE tenant_id = %s AND id = ANY (%s) AND status <> 'INACTIVE' ORDER BY id"
+    return {DeviceId(id_): kind for id_, kind in await tx.rows(sql, tx.tenant, list(device_ids))}
 
 
 async def select_types(tx: Tx) -> list[CommandType]:
@@ -55,8 +67,8 @@ async def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
     """Add new ones; each is due when it leaves, or when it expires if it leaves at once."""
     sql = """
         INSERT INTO command (tenant_id, id, device_id, batch_id, dialect, type, payload, notes, status, requested_by,
-                             timeout_s, created_at, release_at, expires_at, due_at)
-        SELECT %s, n.id, n.device_id, %s, %s, %s, %s, %s, 'PENDING', %s, %s, %s, n.release_at, n.expires_at,
+                             timeout_s, awaits_answer, created_at, release_at, expires_at, due_at)
+        SELECT %s, n.id, n.device_id, %s, %s, %s, %s, %s, 'PENDING', %s, %s, %s, %s, n.release_at, n.expires_at,
             CASE WHEN n.release_at > %s THEN n.release_at ELSE n.expires_at END
         FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
             AS n (id, device_id, release_at, expires_at)
@@ -72,6 +84,7 @@ async def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
         Jsonb(one.notes),
         one.requested_by,
         one.timeout_s,
+        one.awaits_answer,
         one.created_at,
         one.created_at,
         [command.id for command in commands],

@@ -43,8 +43,9 @@ from roadstead.core.configuration.model import (
     TargetType,
     UploadDraft,
 )
+from roadstead.core.configuration.own import OWN, get_own, set_own, sweep_own
 from roadstead.core.configuration.preview import DeviceChange, EntryChange, Preview, preview_delete, preview_put
-from roadstead.core.configuration.reports import take_reports
+from roadstead.core.configuration.reports import ReportedValues, take_reports, take_values
 from roadstead.core.configuration.sweeps import (
     Batch,
     lock_sweep,
@@ -55,9 +56,11 @@ from roadstead.core.configuration.sweeps import (
     work_marks,
     work_sweep,
 )
+from roadstead.core.configuration.typed import check_own, merge_own
 
 __all__ = [
     "MAX_PRIORITY",
+    "OWN",
     "SINGLE",
     "Artefact",
     "ArtefactDraft",
@@ -81,8 +84,10 @@ __all__ = [
     "Preview",
     "PutBinding",
     "ReportedEntry",
+    "ReportedValues",
     "TargetType",
     "UploadDraft",
+    "check_own",
     "compare_artefacts",
     "create_artefact",
     "delete_artefact",
@@ -91,11 +96,13 @@ __all__ = [
     "get_artefact",
     "get_binding",
     "get_desired_state",
+    "get_own",
     "link_artefact",
     "list_artefacts",
     "list_bindings",
     "list_entries",
     "lock_sweep",
+    "merge_own",
     "note_facts",
     "postpone",
     "prepare_upload",
@@ -103,10 +110,13 @@ __all__ = [
     "preview_put",
     "put_binding",
     "resend_binding",
+    "set_own",
     "storage_key",
     "sweep_everything",
+    "sweep_own",
     "sweep_waste",
     "take_reports",
+    "take_values",
     "tidy_tallies",
     "work_marks",
     "work_sweep",

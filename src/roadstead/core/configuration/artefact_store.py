@@ -63,7 +63,11 @@ async def list_artefacts(tx: Tx, query: ArtefactQuery, sort: str | None, page: P
 
 async def lock_name(tx: Tx, name: str) -> None:
     """Nobody else adds a version of this name until the transaction ends."""
-    await tx.run("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", f"roadstead/config-artefact/{name}", tx.tenant)
+    await tx.run("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", _lock_of(name), tx.tenant)
+
+
+def _lock_of(name: str) -> str:
+    return f"roadstead/config-artefact/{name}"
 
 
 async def select_alike(tx: Tx, artefact: Artefact) -> Artefact | None:
@@ -111,6 +115,45 @@ async def delete_artefact(tx: Tx, artefact_id: ArtefactId) -> bool:
     except psycopg.errors.ForeignKeyViolation:
         return False
     return True
+
+
+# --- those that were made for single devices -------------------------------------------------------------------------
+
+
+async def mark_own(tx: Tx, artefact_id: ArtefactId) -> None:
+    """It was made for a device, not by somebody who counts on it."""
+    await tx.run("UPDATE config_artefact SET is_own = true WHERE tenant_id = %s AND id = %s", tx.tenant, artefact_id)
+
+
+async def delete_unused_own(tx: Tx, name: str, most: int) -> int:
+    """Delete those that nothing names, of tenants where nobody is just adding one; their files become waste."""
+    # Locked first and looked at then: whoever binds one of them in between would not be seen otherwise.
+    sql = """
+        SELECT a.tenant_id, a.id FROM (
+            SELECT a.tenant_id, a.id FROM config_artefact a
+            WHERE a.is_own
+              AND NOT EXISTS (SELECT FROM config_binding b WHERE b.tenant_id = a.tenant_id AND b.artefact_id = a.id)
+              AND NOT EXISTS (SELECT FROM config_entry e WHERE e.tenant_id = a.tenant_id AND e.artefact_id = a.id)
+            LIMIT %s
+        ) few JOIN config_artefact a ON a.tenant_id = few.tenant_id AND a.id = few.id
+        WHERE pg_try_advisory_xact_lock(hashtext(%s), few.tenant_id)
+        FOR UPDATE OF a SKIP LOCKED
+    """
+    found = await tx.rows(sql, most, _lock_of(name))
+    sql = """
+        WITH gone AS (
+            DELETE FROM config_artefact a USING unnest(%s::int[], %s::uuid[]) AS w (tenant_id, id)
+            WHERE a.tenant_id = w.tenant_id AND a.id = w.id
+              AND NOT EXISTS (SELECT FROM config_binding b WHERE b.tenant_id = a.tenant_id AND b.artefact_id = a.id)
+              AND NOT EXISTS (SELECT FROM config_entry e WHERE e.tenant_id = a.tenant_id AND e.artefact_id = a.id)
+            RETURNING a.tenant_id, a.file
+        ), waste AS (
+            INSERT INTO config_waste (tenant_id, file, due_at)
+            SELECT tenant_id, file, now() + interval '7 days' FROM gone WHERE file IS NOT NULL
+        )
+        SELECT count(*) FROM gone
+    """
+    return int(await tx.value(sql, [tenant for tenant, _ in found], [id_ for _, id_ in found])) if found else 0
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

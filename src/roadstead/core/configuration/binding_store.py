@@ -62,6 +62,17 @@ async def lock_binding_of(tx: Tx, target_type: TargetType, target_id: UUID, name
     return None if binding_id is None else await select_binding(tx, BindingId(binding_id))
 
 
+async def select_content_of(tx: Tx, target_type: TargetType, target_id: UUID, name: str) -> bytes | None:
+    """The inline content of what is bound to this target under this name."""
+    sql = """
+        SELECT a.content FROM config_binding b
+        JOIN config_artefact a ON a.tenant_id = b.tenant_id AND a.id = b.artefact_id
+        WHERE b.tenant_id = %s AND b.target_type = %s AND b.target_id = %s AND b.artefact_name = %s
+    """
+    content: bytes | None = await tx.value(sql, tx.tenant, target_type, target_id, name)
+    return content
+
+
 async def list_bindings(tx: Tx, query: BindingQuery, sort: str | None, page: PageQuery) -> Page[Binding]:
     """Bindings, newest first unless told otherwise."""
     where = [Condition("binding.tenant_id = %s", (tx.tenant,))]

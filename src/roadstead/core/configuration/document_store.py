@@ -257,15 +257,21 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim_documents(tx: Tx, hearers: Sequence[Hearer], at: datetime) -> list[Claimed]:
-    """The documents of these devices that their sessions do not have; from the commit on they count as sent."""
+    """The documents of these devices that their sessions do not have; from the commit on they count as sent.
+
+    Those who remember get none that has arrived before, unless it is to be sent once more (`forget_sent`).
+    """
     sql = """
         WITH due AS (
             SELECT c.tenant_id, c.device_id, h.session, c.sent_session IS NOT DISTINCT FROM h.session AS is_news
             FROM device_configuration c
-            JOIN unnest(%s::int[], %s::uuid[], %s::text[]) AS h (tenant_id, device_id, session)
+            JOIN unnest(%s::int[], %s::uuid[], %s::text[], %s::boolean[])
+                AS h (tenant_id, device_id, session, remembers)
               ON h.tenant_id = c.tenant_id AND h.device_id = c.device_id
             WHERE c.document_version > 0
               AND (c.sent_session IS DISTINCT FROM h.session OR c.sent_version IS DISTINCT FROM c.document_version)
+              AND NOT (h.remembers AND c.arrived_version IS NOT DISTINCT FROM c.document_version
+                       AND c.sent_session IS NOT NULL)
             ORDER BY c.tenant_id, c.device_id FOR NO KEY UPDATE OF c
         )
         UPDATE device_configuration c SET sent_session = due.session, sent_version = c.document_version, sent_at = %s
@@ -273,7 +279,8 @@ async def claim_documents(tx: Tx, hearers: Sequence[Hearer], at: datetime) -> li
         RETURNING c.tenant_id, c.device_id, c.document_version, due.is_news
     """
     tenants, devices = [hearer.tenant for hearer in hearers], [hearer.device for hearer in hearers]
-    return await tx.all(Claimed, sql, tenants, devices, [hearer.session for hearer in hearers], at)
+    sessions, remember = [hearer.session for hearer in hearers], [hearer.manners.remembers for hearer in hearers]
+    return await tx.all(Claimed, sql, tenants, devices, sessions, remember, at)
 
 
 async def update_arrived(tx: Tx, versions: Mapping[tuple[TenantId, DeviceId], int], at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from roadstead.core.diagnostics.model import (
     MOST_REPLAYED,
+    Line,
     QuarantineEntry,
     QuarantineQuery,
     QuarantineStatistics,
@@ -15,10 +16,12 @@ from roadstead.core.diagnostics.service import (
     get_entry,
     get_statistics,
     list_entries,
+    list_lines,
 )
 
 __all__ = [
     "MOST_REPLAYED",
+    "Line",
     "QuarantineEntry",
     "QuarantineQuery",
     "QuarantineStatistics",
@@ -29,5 +32,6 @@ __all__ = [
     "get_entry",
     "get_statistics",
     "list_entries",
+    "list_lines",
     "replay_entries",
 ]

@@ -86,6 +86,13 @@ class Replay(msgspec.Struct, frozen=True):
     """Entries that the filter means and that were not tried, because one replay takes 1,000."""
 
 
+class Line(msgspec.Struct, frozen=True):
+    """One thing that went wrong with a device, or that it came or went."""
+
+    at: datetime
+    message: str
+
+
 class Tally(msgspec.Struct, frozen=True):
     """What the audit log says about many entries at once."""
 

@@ -1,9 +1,12 @@
 """What can be done with quarantined payloads."""
 
+from datetime import datetime
 from uuid import UUID
 
+from roadstead.core import registry
 from roadstead.core.diagnostics import store
 from roadstead.core.diagnostics.model import (
+    Line,
     QuarantineEntry,
     QuarantineQuery,
     QuarantineStatistics,
@@ -13,7 +16,10 @@ from roadstead.core.operation import operation
 from roadstead.core.work import Work
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid, NotFound
+from roadstead.kernel.ids import DeviceId
 from roadstead.kernel.page import Page, PageQuery
+
+_MOST_LINES = 1_000
 
 
 @operation(Grant.QUARANTINE_READ)
@@ -35,6 +41,18 @@ async def get_entry(work: Work, entry_id: UUID) -> QuarantineEntry:
 async def get_statistics(work: Work, query: QuarantineQuery) -> QuarantineStatistics:
     """Counts by reason and device."""
     return await store.select_statistics(work.tx, work.tenant_id, query)
+
+
+@operation(Grant.QUARANTINE_READ)
+async def list_lines(work: Work, device_id: DeviceId, *, since: datetime) -> list[Line]:
+    """What went wrong with what a device sent, and when it came and went; newest first, at most 1,000 lines.
+
+    Everything that is wrong with one message has a line of its own.
+    """
+    await registry.load_device(work, device_id)
+    lines = await store.select_refusals(work.tx, work.tenant_id, device_id, since=since, most=_MOST_LINES)
+    lines += await store.select_connections(work.tx, work.tenant_id, device_id, since=since, most=_MOST_LINES)
+    return sorted(lines, key=lambda line: line.at, reverse=True)[:_MOST_LINES]
 
 
 @operation(Grant.QUARANTINE_WRITE)

@@ -1,12 +1,13 @@
 """The SQL of quarantine."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from roadstead.core.diagnostics.model import QuarantineEntry, QuarantineQuery, QuarantineStatistics
+from roadstead.core.diagnostics.model import Line, QuarantineEntry, QuarantineQuery, QuarantineStatistics
 from roadstead.core.ports import Refusal
 from roadstead.db import Tx, storable
 from roadstead.db.listing import Condition, Listing, SortKey
@@ -95,6 +96,30 @@ async def select_statistics(tx: Tx, tenant: TenantId, query: QuarantineQuery) ->
         by_reason=dict(by_reason),
         by_device=[(DeviceId(device_id), count) for device_id, count in by_device],
     )
+
+
+async def select_refusals(tx: Tx, tenant: TenantId, device_id: DeviceId, *, since: datetime, most: int) -> list[Line]:
+    """What was wrong with messages of a device, or about it; newest first."""
+    sql = """
+        SELECT q.received_at AS at, coalesce(e.problem ->> 'detail', q.detail) AS message
+        FROM quarantine q LEFT JOIN LATERAL jsonb_array_elements(q.errors) WITH ORDINALITY AS e (problem, place) ON true
+        WHERE q.tenant_id = %s AND q.device_id = %s AND q.received_at >= %s
+        ORDER BY q.received_at DESC, q.id DESC, e.place LIMIT %s
+    """
+    return await tx.all(Line, sql, tenant, device_id, since, most)
+
+
+async def select_connections(
+    tx: Tx, tenant: TenantId, device_id: DeviceId, *, since: datetime, most: int
+) -> list[Line]:
+    """When a device came and went; newest first."""
+    sql = """
+        SELECT at, CASE WHEN connected THEN 'Device connected' ELSE 'Device disconnected' END
+            || CASE WHEN reason <> '' THEN ': ' || reason ELSE '' END AS message
+        FROM device_connection WHERE tenant_id = %s AND device_id = %s AND at >= %s
+        ORDER BY at DESC, gateway DESC, session DESC, connected LIMIT %s
+    """
+    return await tx.all(Line, sql, tenant, device_id, since, most)
 
 
 def _where(tenant: TenantId, query: QuarantineQuery) -> list[Condition]:

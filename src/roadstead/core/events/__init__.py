@@ -9,6 +9,7 @@ from roadstead.core.events.model import (
     Lifecycle,
     LifecycleStatus,
 )
+from roadstead.core.events.reported import ReportedEvent, write_reported
 from roadstead.core.events.service import (
     MAX_EVENTS,
     acknowledge_event,
@@ -18,6 +19,7 @@ from roadstead.core.events.service import (
     get_event,
     list_device_events,
     list_events,
+    load_events,
     resolve_event,
     write_events,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "EventSource",
     "Lifecycle",
     "LifecycleStatus",
+    "ReportedEvent",
     "acknowledge_event",
     "create_event",
     "create_events",
@@ -38,6 +41,8 @@ __all__ = [
     "get_event",
     "list_device_events",
     "list_events",
+    "load_events",
     "resolve_event",
     "write_events",
+    "write_reported",
 ]

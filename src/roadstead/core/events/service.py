@@ -30,6 +30,7 @@ MAX_EVENTS = 500
 _SOURCE_OF = {
     ActorKind.USER: EventSource.USER,
     ActorKind.API_KEY: EventSource.EXTERNAL,
+    ActorKind.APPLICATION: EventSource.EXTERNAL,
     ActorKind.DEVICE: EventSource.DEVICE,
     ActorKind.SYSTEM: EventSource.SYSTEM,
 }
@@ -140,7 +141,7 @@ async def _write(work: Work, draft: EventDraft) -> Event:
     )
     await store.insert_events(work.tx, [event])
     work.record("event.create", event.id, after=event)
-    work.emit(EventRaised(event.id, event.device_id))
+    work.emit(EventRaised(event.id, event.device_id, event.type))
     return event
 
 
@@ -179,7 +180,12 @@ async def write_events(work: Work, events: Sequence[Event]) -> None:
     if events:
         await store.insert_events(work.tx, events)
     for event in events:
-        work.emit(EventRaised(event.id, event.device_id))
+        work.emit(EventRaised(event.id, event.device_id, event.type))
+
+
+async def load_events(work: Work, event_ids: Sequence[UUID]) -> list[Event]:
+    """Those of these events that are there, in no order. Without asking for rights."""
+    return await store.select_events(work.tx, event_ids)
 
 
 async def follow_alert(

@@ -53,6 +53,12 @@ async def select_event(tx: Tx, event_id: UUID, *, lock: bool = False) -> Event |
     return await tx.one(Event, sql, tx.tenant, event_id)
 
 
+async def select_events(tx: Tx, event_ids: Sequence[UUID]) -> list[Event]:
+    """Those of these events that are there."""
+    sql = f"SELECT {_EVENTS.columns} FROM event WHERE tenant_id = %s AND id = ANY (%s)"
+    return await tx.all(Event, sql, tx.tenant, list(event_ids))
+
+
 async def list_events(tx: Tx, where: Filter, sort: str | None, page: PageQuery) -> Page[Event]:
     """Events that the filter is true for."""
     conditions = [Condition("tenant_id = %s", (tx.tenant,)), compile_filter(where, _FIELDS)]

@@ -1,16 +1,6 @@
 """Exports: files with what a part of the fleet has reported, made in the background."""
 
-from roadstead.core.exports.jobs import (
-    claim_job,
-    delete_files,
-    fail_job,
-    finish_job,
-    interrupt_job,
-    is_in_use,
-    renew_job,
-    retry_job,
-    sweep_exports,
-)
+from roadstead.core.exports.jobs import JOBS, load_job
 from roadstead.core.exports.model import (
     Content,
     Export,
@@ -20,8 +10,8 @@ from roadstead.core.exports.model import (
     Field,
     FileFormat,
     Job,
-    NotExportable,
     ScopeType,
+    file_name,
 )
 from roadstead.core.exports.scopes import Scope, Strand, iterate_strands, load_scope
 from roadstead.core.exports.service import (
@@ -34,6 +24,7 @@ from roadstead.core.exports.service import (
 )
 
 __all__ = [
+    "JOBS",
     "Content",
     "Export",
     "ExportDraft",
@@ -42,25 +33,17 @@ __all__ = [
     "Field",
     "FileFormat",
     "Job",
-    "NotExportable",
     "Scope",
     "ScopeType",
     "Strand",
     "cancel_export",
-    "claim_job",
     "create_export",
     "delete_export",
-    "delete_files",
-    "fail_job",
-    "finish_job",
+    "file_name",
     "get_download_url",
     "get_export",
-    "interrupt_job",
-    "is_in_use",
     "iterate_strands",
     "list_exports",
+    "load_job",
     "load_scope",
-    "renew_job",
-    "retry_job",
-    "sweep_exports",
 ]

@@ -6,10 +6,11 @@ from uuid import UUID
 
 import msgspec
 
+from roadstead.core.files import JobClaim
 from roadstead.core.messages import ValueType
 from roadstead.kernel.actor import ActorKind
 from roadstead.kernel.errors import FieldProblem, Invalid
-from roadstead.kernel.ids import DeviceId, ExportId, TenantId
+from roadstead.kernel.ids import DeviceId, ExportId
 
 MOST_RUNNING = 5
 """Exports of an organization that are neither done nor given up."""
@@ -20,10 +21,6 @@ KEPT = timedelta(hours=24)
 """How long a file is there."""
 REMEMBERED = timedelta(days=30)
 """How long a job is known after its end."""
-MOST_TRIES = 3
-"""So often a worker may die over one export."""
-PATIENCE = timedelta(hours=24)
-"""An export that cannot be made for so long, because servers are away, is given up."""
 MOST_FIELDS = 2_000
 """Different fields in one export: each is a column."""
 
@@ -69,7 +66,7 @@ class ExportStatus(StrEnum):
         return self not in (ExportStatus.PENDING, ExportStatus.RUNNING)
 
 
-def file_name(export_id: ExportId, lease: UUID | None) -> str:
+def file_name(export_id: UUID, lease: UUID | None) -> str:
     """Where the file of one try at an export lies. Each has its own: a worker that comes too late spoils nothing."""
     return f"{export_id}/{lease}/exports/{export_id}.zip"
 
@@ -138,18 +135,10 @@ class ExportQuery(msgspec.Struct, frozen=True, kw_only=True):
 # --- for the worker --------------------------------------------------------------------------------------------------
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(JobClaim, frozen=True, kw_only=True):
     """An export that a worker has taken on."""
 
-    tenant_id: TenantId
-    organization_id: UUID
-    tries: int
-    """This one counted."""
     export: Export
-
-
-class NotExportable(Exception):
-    """What was asked for cannot be exported, however often it is tried. `str(error)` is for whoever asked."""
 
 
 class Field(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ from itertools import groupby
 import msgspec
 
 from roadstead.core.exports import store
-from roadstead.core.exports.model import MOST_FIELDS, Field, Job, NotExportable, ScopedDevice, ScopedSensor
+from roadstead.core.exports.model import MOST_FIELDS, Field, Job, ScopedDevice, ScopedSensor
+from roadstead.core.files import CannotBeMade
 from roadstead.core.ports import RowColumn
 from roadstead.db import Database
 from roadstead.kernel.ids import DeviceId
@@ -32,15 +33,15 @@ class Strand(msgspec.Struct, frozen=True):
 
 
 async def load_scope(database: Database, job: Job) -> Scope:
-    """What the export is about. Raises `NotExportable` when it is gone, or has too many kinds of values."""
+    """What the export is about. Raises `CannotBeMade` when it is gone, or has too many kinds of values."""
     export = job.export
     async with database.tx(job.tenant_id) as tx:
         name = await store.find_name(tx, job.tenant_id, export.scope_type, export.scope_id)
         if name is None:
-            raise NotExportable(f"the {export.scope_type.lower()} has been deleted")
+            raise CannotBeMade(f"the {export.scope_type.lower()} has been deleted")
         fields = await store.select_fields(tx, job.tenant_id, export.scope_type, export.scope_id, MOST_FIELDS + 1)
     if len(fields) > MOST_FIELDS:
-        raise NotExportable(f"there are more than {MOST_FIELDS} different fields; export parts of it")
+        raise CannotBeMade(f"there are more than {MOST_FIELDS} different fields; export parts of it")
     return Scope(name, fields)
 
 

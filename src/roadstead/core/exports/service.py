@@ -4,7 +4,6 @@ from uuid import UUID
 
 from roadstead.core import files
 from roadstead.core.exports import store
-from roadstead.core.exports.jobs import delete_files
 from roadstead.core.exports.model import (
     MOST_KEPT,
     MOST_RUNNING,
@@ -117,7 +116,7 @@ async def delete_export(work: Work, export_id: ExportId) -> None:
     await store.delete_export(work.tx, work.tenant_id, export_id)
     work.record("export.delete", export_id, before=export)
     # Last, because this cannot be taken back.
-    await delete_files(work.ports.blobs, work.actor.organization_id, export_id)
+    await files.delete_files(work.ports.blobs, work.actor.organization_id, export_id)
 
 
 def _whose(work: Work) -> UUID | None:

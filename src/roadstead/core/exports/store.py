@@ -8,12 +8,9 @@ from uuid import UUID
 import msgspec
 
 from roadstead.core.exports.model import (
-    MOST_TRIES,
     Export,
     ExportQuery,
-    ExportStatus,
     Field,
-    Job,
     ScopedDevice,
     ScopedSensor,
     ScopeType,
@@ -98,124 +95,6 @@ async def cancel_export(tx: Tx, tenant: TenantId, export_id: ExportId, at: datet
 async def delete_export(tx: Tx, tenant: TenantId, export_id: ExportId) -> None:
     """Forget it."""
     await tx.run("DELETE FROM export_job WHERE tenant_id = %s AND id = %s", tenant, export_id)
-
-
-# --- for the worker: of all tenants -----------------------------------------------------------------------------------
-
-
-async def claim_job(tx: Tx, at: datetime, lease: UUID, until: datetime) -> Job | None:
-    """Take on the export that has waited longest, of the organization with the fewest under way; None: none waits."""
-    columns = ", ".join(f"e.{name}" for name in _NAMES)
-    found = await tx.row(
-        """
-        SELECT e.tenant_id, e.id FROM export_job e
-        WHERE e.due_at <= %s AND e.status IN ('PENDING', 'RUNNING') AND e.tries < %s
-        ORDER BY (
-            SELECT count(*) FROM export_job o
-            WHERE o.tenant_id = e.tenant_id AND o.status = 'RUNNING' AND o.due_at > %s
-        ), e.due_at
-        LIMIT 1 FOR UPDATE OF e SKIP LOCKED
-        """,
-        at,
-        MOST_TRIES,
-        at,
-    )
-    if found is None:
-        return None
-    sql = f"""
-        UPDATE export_job e SET status = 'RUNNING', started_at = coalesce(started_at, %s), tries = tries + 1,
-                                lease = %s, due_at = %s, reading_count = 0
-        FROM tenant t WHERE e.tenant_id = %s AND e.id = %s AND t.tenant_id = e.tenant_id
-        RETURNING t.public_id, e.tries, {columns}
-    """
-    tenant, export_id = found
-    row = await tx.row(sql, at, lease, until, tenant, export_id)
-    assert row is not None
-    organization, tries, *values = row
-    export = msgspec.convert(dict(zip(_NAMES, values, strict=True)), Export, builtin_types=(UUID, datetime))
-    return Job(
-        tenant_id=TenantId(tenant),
-        organization_id=organization,
-        tries=tries,
-        export=export,
-    )
-
-
-async def renew_lease(tx: Tx, job: Job, until: datetime, readings: int) -> bool:
-    """Say that it is worked on, and how far it is. False: it is somebody else's by now, or nobody wants it any more."""
-    sql = """
-        UPDATE export_job SET due_at = %s, reading_count = %s
-        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
-    """
-    return bool(await tx.run(sql, until, readings, job.tenant_id, job.export.id, job.export.lease))
-
-
-async def give_back(tx: Tx, job: Job, due_at: datetime, *, uncounted: bool) -> bool:
-    """Let it be tried again from then on; `uncounted`: as if this try had not been."""
-    sql = """
-        UPDATE export_job SET status = 'PENDING', due_at = %s, tries = tries - %s
-        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
-    """
-    return bool(await tx.run(sql, due_at, int(uncounted), job.tenant_id, job.export.id, job.export.lease))
-
-
-async def finish_job(tx: Tx, job: Job, *, at: datetime, expires_at: datetime, size_bytes: int, readings: int) -> bool:
-    """Its file is there. False: nobody waits for it any more."""
-    sql = """
-        UPDATE export_job SET status = 'READY', completed_at = %s, expires_at = %s, due_at = %s, size_bytes = %s,
-                              reading_count = %s
-        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
-    """
-    values = (at, expires_at, expires_at, size_bytes, readings)
-    return bool(await tx.run(sql, *values, job.tenant_id, job.export.id, job.export.lease))
-
-
-async def has_file_of(tx: Tx, job: Job) -> bool:
-    """Whether the file of this try is the one that the export has. Waits for whoever is changing that."""
-    sql = """
-        SELECT id FROM export_job WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'READY' FOR UPDATE
-    """
-    return await tx.row(sql, job.tenant_id, job.export.id, job.export.lease) is not None
-
-
-async def fail_job(tx: Tx, job: Job, *, at: datetime, forget_at: datetime, error: str) -> bool:
-    """It cannot be made."""
-    sql = """
-        UPDATE export_job SET status = 'FAILED', completed_at = %s, due_at = %s, error = %s
-        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
-    """
-    return bool(await tx.run(sql, at, forget_at, error, job.tenant_id, job.export.id, job.export.lease))
-
-
-class DueExport(msgspec.Struct, frozen=True):
-    """An export whose timer has run out."""
-
-    tenant_id: TenantId
-    organization_id: UUID
-    id: ExportId
-    status: ExportStatus
-
-
-async def lock_due(tx: Tx, at: datetime, most: int) -> list[DueExport]:
-    """Exports that expire, may be forgotten, or were tried too often; none that another worker has in hand."""
-    sql = """
-        SELECT e.tenant_id, t.public_id AS organization_id, e.id, e.status
-        FROM export_job e JOIN tenant t ON t.tenant_id = e.tenant_id
-        WHERE e.due_at <= %s AND (e.status NOT IN ('PENDING', 'RUNNING') OR e.tries >= %s)
-        ORDER BY e.due_at LIMIT %s FOR UPDATE OF e SKIP LOCKED
-    """
-    return await tx.all(DueExport, sql, at, MOST_TRIES, most)
-
-
-async def end_export(
-    tx: Tx, due: DueExport, status: ExportStatus, *, at: datetime, forget_at: datetime, error: str | None
-) -> None:
-    """It has come to its end; the record stays for a while."""
-    sql = """
-        UPDATE export_job SET status = %s, completed_at = coalesce(completed_at, %s), due_at = %s, error = %s
-        WHERE tenant_id = %s AND id = %s
-    """
-    await tx.run(sql, status, at, forget_at, error, due.tenant_id, due.id)
 
 
 # --- what is in a scope -----------------------------------------------------------------------------------------------

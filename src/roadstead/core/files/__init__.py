@@ -1,6 +1,17 @@
 """Files: kept in the blob store under the organization they belong to, reached by signed URLs."""
 
-from roadstead.core.files.model import DOWNLOAD, UPLOAD, Download, SignedUrl, Upload, Uploaded, UploadUrl
+from roadstead.core.files.jobs import FileJobs, delete_files
+from roadstead.core.files.model import (
+    DOWNLOAD,
+    UPLOAD,
+    CannotBeMade,
+    Download,
+    JobClaim,
+    SignedUrl,
+    Upload,
+    Uploaded,
+    UploadUrl,
+)
 from roadstead.core.files.service import (
     blob_key,
     claim_upload,
@@ -16,13 +27,17 @@ from roadstead.core.files.service import (
 __all__ = [
     "DOWNLOAD",
     "UPLOAD",
+    "CannotBeMade",
     "Download",
+    "FileJobs",
+    "JobClaim",
     "SignedUrl",
     "Upload",
     "UploadUrl",
     "Uploaded",
     "blob_key",
     "claim_upload",
+    "delete_files",
     "download_url",
     "finish_upload",
     "open_download",

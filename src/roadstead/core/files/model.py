@@ -137,3 +137,32 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     modified_at: datetime
     content_type: str
     disposition: str
+
+
+# --- jobs that make files --------------------------------------------------------------------------------------------
+
+
+class JobClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that a worker has taken on."""
+
+    tenant_id: TenantId
+    organization_id: UUID
+    id: UUID
+    lease: UUID
+    """Names the file of this try: each has its own, so a worker that comes too late spoils nothing."""
+    tries: int
+    """This one counted."""
+    created_at: datetime
+
+
+class DueJob(msgspec.Struct, frozen=True):
+    """A job whose timer has run out."""
+
+    tenant_id: TenantId
+    organization_id: UUID
+    id: UUID
+    status: str
+
+
+class CannotBeMade(Exception):
+    """What was asked for cannot be made, however often it is tried. `str(error)` is for whoever asked."""

@@ -239,6 +239,7 @@ async def _grant_upload(work: Work, firmware_id: FirmwareId) -> UploadGrant:
         rollout_id=None,
         bytes_left=0,
         expires_at=now + _UPLOAD_LIFE,
+        brings=True,
     )
     await store.insert_token(work.tx, digest(secret), token, created_by=work.actor.id, created_at=now)
     return UploadGrant(token=secret, firmware_id=firmware_id, expires_at=token.expires_at)

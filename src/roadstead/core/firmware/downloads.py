@@ -105,12 +105,16 @@ class Downloads:
         """What this secret is for. Raises `NotFound` when there is no such token, and `Gone` when it is over."""
         async with self._database.tx() as tx:
             token = await store.select_token(tx, digest(secret))
-            if token is None or token.device_id is None:
+            if token is None or token.brings:
                 raise NotFound("download")
             tx.tenant = token.tenant_id
             if token.expires_at <= time.now():
                 raise Gone("this token has expired")
-            if token.rollout_id is not None and not await rollout_store.is_open(tx, token.rollout_id, token.device_id):
+            if (
+                token.rollout_id
+                and token.device_id
+                and not await rollout_store.is_open(tx, token.rollout_id, token.device_id)
+            ):
                 raise Gone("the rollout is over for this device")
             firmware = await store.select_firmware(tx, token.firmware_id)
             if firmware is None:

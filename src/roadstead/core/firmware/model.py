@@ -153,10 +153,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: UUID
     firmware_id: FirmwareId
     device_id: DeviceId | None
-    """Who may fetch; None: it brings the content."""
+    """Who may fetch; None: whoever holds it."""
     rollout_id: RolloutId | None
     bytes_left: int
     expires_at: datetime
+    brings: bool = False
+    """It is there to bring the content, not to fetch it."""
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------

@@ -198,9 +198,9 @@ async def delete_parts(tx: Tx, part_ids: Sequence[tuple[TenantId, UUID]]) -> Non
 async def insert_token(tx: Tx, token_hash: bytes, token: Token, *, created_by: UUID, created_at: datetime) -> None:
     """A grant that somebody has been given."""
     sql = """
-        INSERT INTO firmware_token (tenant_id, token_hash, id, firmware_id, device_id, rollout_id, bytes_left,
+        INSERT INTO firmware_token (tenant_id, token_hash, id, firmware_id, device_id, rollout_id, bytes_left, brings,
                                     created_by, created_at, expires_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     """
     await tx.run(
         sql,
@@ -211,6 +211,7 @@ async def insert_token(tx: Tx, token_hash: bytes, token: Token, *, created_by: U
         token.device_id,
         token.rollout_id,
         token.bytes_left,
+        token.brings,
         created_by,
         created_at,
         token.expires_at,
@@ -221,7 +222,7 @@ async def select_token(tx: Tx, token_hash: bytes) -> Token | None:
     """The grant with this secret, in any tenant."""
     sql = """
         SELECT k.id, k.tenant_id, t.public_id AS organization_id, k.firmware_id, k.device_id, k.rollout_id,
-            k.bytes_left, k.expires_at
+            k.bytes_left, k.expires_at, k.brings
         FROM firmware_token k JOIN tenant t ON t.tenant_id = k.tenant_id
         WHERE k.token_hash = %s AND t.status = 'ACTIVE'
     """

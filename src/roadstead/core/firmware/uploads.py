@@ -20,9 +20,9 @@ from roadstead.kernel import time
 from roadstead.kernel.errors import Conflict, Gone, Invalid, Malformed, NotFound, TooLarge
 from roadstead.kernel.ids import new_id
 
-_PART_BYTES = 16 * 1024 * 1024
+PART_BYTES = 16 * 1024 * 1024
 """What a crash of ours can cost an upload. A connection that breaks costs nothing."""
-_PART_LIFE = timedelta(hours=6)
+PART_LIFE = timedelta(hours=6)
 """How long a part may take to arrive."""
 
 
@@ -42,7 +42,7 @@ class Uploads:
         """The grant of this secret. Raises `NotFound` when there is none, and `Gone` when it has expired."""
         async with self._database.tx() as tx:
             token = await store.select_token(tx, digest(secret))
-        if token is None or token.device_id is not None:
+        if token is None or not token.brings:
             raise NotFound("upload")
         if token.expires_at <= time.now():
             raise Gone("this upload URL has expired: ask for another one")
@@ -74,7 +74,7 @@ class Uploads:
         firmware = await self._begin(token, start, total)
         hasher = await self._hash_stored(token, firmware, start)
         at = start
-        pieces = _Pieces(content, firmware.size_bytes - start, hasher.update)
+        pieces = Pieces(content, firmware.size_bytes - start, hasher.update)
         while not pieces.is_over:
             at += await self._store_part(token, firmware, pieces, at)
         if isinstance(pieces.failure, TooLarge):
@@ -114,13 +114,13 @@ class Uploads:
                 await asyncio.to_thread(hasher.update, piece)
         return hasher
 
-    async def _store_part(self, token: Token, firmware: Firmware, pieces: "_Pieces", start: int) -> int:
+    async def _store_part(self, token: Token, firmware: Firmware, pieces: "Pieces", start: int) -> int:
         """One part: its row, its file, then the upload is so much further, all in this order. Says how long it is."""
         id_ = new_id()
         part = Part(id_, start, 0, f"{token.organization_id}/firmware/{firmware.id}/{id_}")
         async with self._database.tx(token.tenant_id) as tx:
-            await store.insert_part(tx, firmware.id, part, run=firmware.upload_run, due_at=time.now() + _PART_LIFE)
-        size = (await self._blobs.put(part.blob_key, pieces.take(_PART_BYTES))).size_bytes
+            await store.insert_part(tx, firmware.id, part, run=firmware.upload_run, due_at=time.now() + PART_LIFE)
+        size = (await self._blobs.put(part.blob_key, pieces.take(PART_BYTES))).size_bytes
         async with self._database.tx(token.tenant_id) as tx:
             if size and not (
                 await store.keep_part(tx, id_, size)
@@ -150,7 +150,7 @@ class Uploads:
         return firmware
 
 
-class _Pieces:
+class Pieces:
     """What comes from the network, cut into parts. Holds one piece at most."""
 
     def __init__(self, content: AsyncIterable[bytes], most: int, note: Callable[[bytes], None]) -> None:

@@ -1,5 +1,14 @@
 """People, sessions and keys: who may knock, and as whom."""
 
+from roadstead.core.identity.authorizations import (
+    end_realm_session,
+    find_realm_session,
+    finish_sign_in,
+    grant_code,
+    is_realm_session_open,
+    list_choices,
+    sign_in_to_realm,
+)
 from roadstead.core.identity.bootstrap import (
     FirstStart,
     create_member,
@@ -10,6 +19,14 @@ from roadstead.core.identity.bootstrap import (
 )
 from roadstead.core.identity.entrance import authenticate, authenticate_client_token
 from roadstead.core.identity.exchanges import exchange_key
+from roadstead.core.identity.grants import (
+    describe_person,
+    exchange_code,
+    grant_to_application,
+    introspect_token,
+    read_hint,
+    renew_tokens,
+)
 from roadstead.core.identity.invitations import (
     accept_invitation,
     create_invitation,
@@ -17,7 +34,7 @@ from roadstead.core.identity.invitations import (
     withdraw_invitation,
 )
 from roadstead.core.identity.keys import change_key, create_key, get_key, list_keys, revoke_key, rotate_key
-from roadstead.core.identity.members import change_member, list_members, remove_member
+from roadstead.core.identity.members import change_member, list_members, load_emails, remove_member
 from roadstead.core.identity.model import (
     ApiKey,
     Environment,
@@ -30,22 +47,95 @@ from roadstead.core.identity.model import (
     NewKey,
     Person,
     PersonChange,
+    RoledMember,
     SecondFactor,
     SignedIn,
 )
-from roadstead.core.identity.organizations import create_organization, list_own_organizations
-from roadstead.core.identity.people import change_password, change_self, find_self, request_reset, reset_password
-from roadstead.core.identity.permissions import Permission
-from roadstead.core.identity.realm import Bearer, authenticate_bearer
+from roadstead.core.identity.offers import (
+    accept_offer,
+    create_offer,
+    create_offer_by_names,
+    decline_offer,
+    list_offers,
+    list_own_offers,
+)
+from roadstead.core.identity.organizations import (
+    create_organization,
+    get_own_tenant,
+    list_own_organizations,
+    list_own_tenants,
+)
+from roadstead.core.identity.people import (
+    change_password,
+    change_self,
+    find_self,
+    get_self,
+    request_reset,
+    reset_password,
+)
+from roadstead.core.identity.permissions import (
+    ID_OF_PERMISSION,
+    NEVER_FOR_APPLICATIONS,
+    PERMISSION_OF_ID,
+    Permission,
+    grants_of_permissions,
+)
+from roadstead.core.identity.realm import AccessClaims, Bearer, authenticate_bearer, read_access_token
+from roadstead.core.identity.realm_keys import (
+    ACCESS_LIFE,
+    REFRESH_LIFE,
+    get_realm_key,
+    list_realm_keys,
+    rotate_realm_keys,
+)
+from roadstead.core.identity.realm_model import (
+    Asked,
+    Choice,
+    Hint,
+    OpenedSession,
+    RealmClient,
+    RealmSession,
+    SecondStep,
+    Tokens,
+)
+from roadstead.core.identity.role_model import (
+    Offer,
+    OfferStatus,
+    OwnTenant,
+    RoleChange,
+    RoleDraft,
+    RoleName,
+    TenantRole,
+)
+from roadstead.core.identity.roles import (
+    change_role,
+    create_role,
+    delete_role,
+    get_role,
+    list_member_roles,
+    list_role_holders,
+    list_roled_members,
+    list_roles,
+    set_member_roles,
+)
 from roadstead.core.identity.sessions import refresh_session, sign_in, sign_out, switch_organization
 from roadstead.core.identity.signing import list_public_keys, rotate_signing_keys
 from roadstead.core.identity.totp import begin_second_factor, confirm_second_factor, remove_second_factor
 
 __all__ = [
+    "ACCESS_LIFE",
+    "ID_OF_PERMISSION",
+    "NEVER_FOR_APPLICATIONS",
+    "PERMISSION_OF_ID",
+    "REFRESH_LIFE",
+    "AccessClaims",
     "ApiKey",
+    "Asked",
     "Bearer",
+    "Choice",
     "Environment",
     "FirstStart",
+    "Hint",
     "Invitation",
     "InvitationStatus",
     "KeyChange",
@@ -53,12 +143,26 @@ __all__ = [
     "KeyStatus",
     "Member",
     "NewKey",
+    "Offer",
+    "OfferStatus",
+    "OpenedSession",
+    "OwnTenant",
     "Permission",
     "Person",
     "PersonChange",
+    "RealmClient",
+    "RealmSession",
+    "RoleChange",
+    "RoleDraft",
+    "RoleName",
+    "RoledMember",
     "SecondFactor",
+    "SecondStep",
     "SignedIn",
+    "TenantRole",
+    "Tokens",
     "accept_invitation",
+    "accept_offer",
     "authenticate",
     "authenticate_bearer",
     "authenticate_client_token",
@@ -66,33 +170,69 @@ __all__ = [
     "change_key",
     "change_member",
     "change_password",
+    "change_role",
     "change_self",
     "confirm_second_factor",
     "create_invitation",
     "create_key",
     "create_member",
+    "create_offer",
+    "create_offer_by_names",
     "create_organization",
     "create_owner",
+    "create_role",
     "create_system_key",
+    "decline_offer",
+    "delete_role",
+    "describe_person",
+    "end_realm_session",
+    "exchange_code",
     "exchange_key",
+    "find_realm_session",
     "find_self",
+    "finish_sign_in",
     "found_platform",
     "get_key",
+    "get_own_tenant",
+    "get_realm_key",
+    "get_role",
+    "get_self",
+    "grant_code",
+    "grant_to_application",
+    "grants_of_permissions",
+    "introspect_token",
+    "is_realm_session_open",
+    "list_choices",
     "list_invitations",
     "list_keys",
+    "list_member_roles",
     "list_members",
+    "list_offers",
+    "list_own_offers",
     "list_own_organizations",
+    "list_own_tenants",
     "list_public_keys",
+    "list_realm_keys",
+    "list_role_holders",
+    "list_roled_members",
+    "list_roles",
+    "load_emails",
+    "read_access_token",
+    "read_hint",
     "refresh_session",
     "remove_member",
     "remove_second_factor",
+    "renew_tokens",
     "request_reset",
     "reset_password",
     "revoke_key",
     "rotate_key",
+    "rotate_realm_keys",
     "rotate_signing_keys",
+    "set_member_roles",
     "set_password",
     "sign_in",
+    "sign_in_to_realm",
     "sign_out",
     "switch_organization",
     "withdraw_invitation",

@@ -7,6 +7,7 @@ from functools import lru_cache
 import msgspec
 
 from roadstead.core.identity import model, signing, tokens
+from roadstead.core.identity.role_model import rights_of
 from roadstead.core.identity.store import keys, sessions
 from roadstead.core.tenancy import OrganizationStatus
 from roadstead.core.work import Entry
@@ -106,7 +107,7 @@ async def _session(entry: Entry, text: str) -> Actor:
         name=known.person_name,
         tenant_id=known.tenant_id,
         organization_id=known.organization_id,
-        grants=model.grants_of(known.role),
+        grants=rights_of(known.role, known.held).grants,
         role=known.role,
         session_id=claims.sid,
         request_id=entry.request_id,

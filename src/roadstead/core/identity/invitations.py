@@ -1,14 +1,16 @@
 """Asking people to join."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from roadstead.core import tenancy
 from roadstead.core.identity import model, passwords, tokens
-from roadstead.core.identity.model import Invitation, InvitationStatus, Person, SignedIn
+from roadstead.core.identity.model import Invitation, InvitationStatus, Membership, Person, SignedIn
+from roadstead.core.identity.roles import give_roles
 from roadstead.core.identity.sessions import open_session
 from roadstead.core.identity.store import members as store
-from roadstead.core.identity.store import people
+from roadstead.core.identity.store import people, roles
 from roadstead.core.operation import operation, unguarded
 from roadstead.core.ports import Mail
 from roadstead.core.work import Entry, Work
@@ -38,10 +40,23 @@ async def create_invitation(work: Work, *, email: str, role: Role) -> Invitation
     if role is Role.OWNER:
         raise Invalid.field("/role", "cannot be OWNER; make a member owner once they have joined")
     model.check_within(work.actor.grants, model.grants_of(role))
+    await check_not_member(work, email)
+    await store.revoke_invitations_to(work.tx, work.tenant_id, email, work.now())
+    return await invite(work, email=email, role=role, role_ids=[], spoken=role.lower())
+
+
+async def check_not_member(work: Work, email: str) -> None:
+    """Raises `Conflict` for the address of a member."""
     if await store.select_member_named(work.tx, work.tenant_id, email):
         raise Conflict.taken("member", "email", email, code="already-member")
+
+
+async def invite(work: Work, *, email: str, role: Role, role_ids: Sequence[UUID], spoken: str) -> Invitation:
+    """Mail somebody an invitation, for modules that have asked for rights. `spoken` says what for.
+
+    Whoever accepts gets the roles of the tenant named here; with none, the role on the platform.
+    """
     organization = await tenancy.load_organization(work)
-    await store.revoke_invitations_to(work.tx, work.tenant_id, email, work.now())
     token = tokens.new_secret()
     invitation = Invitation(
         tenant_id=work.tenant_id,
@@ -53,8 +68,10 @@ async def create_invitation(work: Work, *, email: str, role: Role) -> Invitation
         expires_at=work.now() + VALID_FOR,
     )
     await store.insert_invitation(work.tx, invitation, tokens.digest(token))
+    await roles.insert_offered_roles(work.tx, work.tenant_id, invitation.id, role_ids)
     work.record("invitation.create", invitation.id, after=invitation)
-    await work.ports.mailer.send(_mail(invitation, organization.name, work.actor.name, work.ports.public_url, token))
+    mail = _mail(email, organization.name, work.actor.name, work.ports.public_url, spoken=spoken, token=token)
+    await work.ports.mailer.send(mail)
     return invitation
 
 
@@ -84,14 +101,26 @@ async def accept_invitation(
     if status is not InvitationStatus.PENDING:
         raise Gone(f"this invitation is {status.lower()}; ask for another")
     person = await _joining(entry, invitation, actor, name, password)
+    return await open_session(entry, person, await join(entry, invitation, person))
+
+
+async def join(entry: Entry, invitation: Invitation, person: Person) -> Membership:
+    """Somebody becomes a member with what they were offered, for modules that have made sure who it is.
+
+    Raises `Conflict` for a member.
+    """
+    now = time.now()
     if not await store.insert_member(entry.tx, invitation.tenant_id, person.id, invitation.role, now):
         raise Conflict("you are a member of this organization already", code="already-member")
     await store.accept_invitation(entry.tx, invitation, now)
+    offered = await roles.select_offered_roles(entry.tx, invitation.tenant_id, invitation.id)
+    if offered:
+        await give_roles(entry.tx, invitation.tenant_id, person.id, offered)
 
     memberships = await people.select_memberships(entry.tx, person.id)
     joined = next(each for each in memberships if each.tenant_id == invitation.tenant_id)
     entry.as_actor(joined.actor(person, entry)).record("invitation.accept", invitation.id)
-    return await open_session(entry, person, joined)
+    return joined
 
 
 async def _joining(
@@ -116,10 +145,10 @@ async def _joining(
     return person
 
 
-def _mail(invitation: Invitation, organization: str, inviter: str, public_url: str, token: str) -> Mail:
+def _mail(email: str, organization: str, inviter: str, public_url: str, *, spoken: str, token: str) -> Mail:
     url = f"{public_url}/api/v1/invitations/{token}/accept"
     text = (
-        f"{inviter} asks you to join {organization} at {public_url} as {invitation.role.lower()}.\n\n"
+        f"{inviter} asks you to join {organization} at {public_url} as {spoken}.\n\n"
         f"This token is good once and for seven days:\n\n  {token}\n\n"
         "Without a console at hand, this makes your account:\n\n"
         f"  curl {url} -H 'Content-Type: application/json' \\\n"
@@ -127,4 +156,4 @@ def _mail(invitation: Invitation, organization: str, inviter: str, public_url: s
         "If you have an account already, sign in and send its token along:\n\n"
         f"  curl {url} -H 'Content-Type: application/json' -H 'Authorization: Bearer ...' -d '{{}}'\n"
     )
-    return Mail(invitation.email, f"Join {organization}", text)
+    return Mail(email, f"Join {organization}", text)

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from roadstead.core.identity.role_model import HeldRole, RoleName, rights_of
 from roadstead.core.tenancy import Organization
 from roadstead.core.work import Change, Entry
 from roadstead.kernel.actor import GRANTS_OF_ROLE, Actor, ActorKind, Grant, Role
@@ -51,9 +52,25 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     totp_confirmed_at: datetime | None = None
 
     @property
+    def first_name(self) -> str:
+        """All words of the name but the last, or the only one."""
+        return split_name(self.name)[0]
+
+    @property
+    def last_name(self) -> str:
+        """The last word of the name, if it has several."""
+        return split_name(self.name)[1]
+
+    @property
     def display_name(self) -> str:
         """The name, or the address of those who gave none."""
         return self.name or self.email
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """First and last name, for those who ask for both; we have the whole."""
+    first, _, last = name.strip().rpartition(" ")
+    return (first.strip(), last) if first else (last, "")
 
 
 class PersonChange(Change, frozen=True, kw_only=True):
@@ -106,6 +123,26 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_at: datetime | None = None
 
 
+class RoledMember(msgspec.Struct, frozen=True, kw_only=True):
+    """A person in an organization, with the roles they have there."""
+
+    person_id: UserId
+    email: str
+    name: str
+    totp_confirmed_at: datetime | None
+    roles: list[RoleName]
+
+    @property
+    def first_name(self) -> str:
+        """All words of the name but the last, or the only one."""
+        return split_name(self.name)[0]
+
+    @property
+    def last_name(self) -> str:
+        """The last word of the name, if it has several."""
+        return split_name(self.name)[1]
+
+
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
     """An organization of a person."""
 
@@ -113,6 +150,8 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: UUID
     status: str
     role: Role
+    held: list[HeldRole] | None = None
+    """What they were given beside it."""
 
     def actor(self, person: Person, entry: Entry, *, session_id: UUID | None = None) -> Actor:
         """The person as somebody who asks for something in this organization."""
@@ -122,7 +161,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
             name=person.display_name,
             tenant_id=self.tenant_id,
             organization_id=self.organization_id,
-            grants=grants_of(self.role),
+            grants=rights_of(self.role, self.held).grants,
             role=self.role,
             session_id=session_id,
             request_id=entry.request_id,
@@ -135,6 +174,7 @@ class InvitationStatus(StrEnum):
 
     PENDING = "PENDING"
     ACCEPTED = "ACCEPTED"
+    DECLINED = "DECLINED"
     EXPIRED = "EXPIRED"
     REVOKED = "REVOKED"
 
@@ -151,6 +191,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     accepted_at: datetime | None = None
     revoked_at: datetime | None = None
+    declined_at: datetime | None = None
 
     def status(self, now: datetime) -> InvitationStatus:
         """Where it stands at an instant."""
@@ -158,6 +199,8 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
             return InvitationStatus.ACCEPTED
         if self.revoked_at is not None:
             return InvitationStatus.REVOKED
+        if self.declined_at is not None:
+            return InvitationStatus.DECLINED
         return InvitationStatus.EXPIRED if self.expires_at <= now else InvitationStatus.PENDING
 
 

@@ -27,11 +27,20 @@ async def find_self(work: Work) -> Person | None:
     return await store.select_person(work.tx, UserId(work.actor.id))
 
 
+@unguarded("everyone may know who they are")
+async def get_self(account: Account) -> Person:
+    """The person who asks."""
+    person = await store.select_person(account.tx, account.person_id)
+    if person is None:
+        raise Unauthenticated("this account is gone")
+    return person
+
+
 @unguarded("it is their own account")
 async def change_self(account: Account, change: PersonChange) -> Person:
     """Change name, locale, time zone or preferences."""
     change.check()
-    before = await _load(account)
+    before = await get_self(account)
     after = change.applied(before)
     await store.update_person(account.tx, after, time.now())
     account.as_work().record("user.update", after.id, before=before, after=after)
@@ -42,7 +51,7 @@ async def change_self(account: Account, change: PersonChange) -> Person:
 async def change_password(account: Account, *, current: str, new: str) -> None:
     """Change the password and end all other sessions. Raises `Unauthenticated` when the current one is wrong."""
     passwords.check_password(new, field="/newPassword")
-    person = await _load(account)
+    person = await get_self(account)
     secrets = await store.select_secrets(account.tx, person.id)
     await attempts.count_attempt(account.tx, person.email, account.actor.address)
     hashed = secrets.password_hash if secrets else None
@@ -115,10 +124,3 @@ async def _record_everywhere(entry: Entry, person: Person, action: str) -> None:
     """An audit line in each organization of the person, for each has reason to know."""
     for membership in await store.select_memberships(entry.tx, person.id):
         entry.as_actor(membership.actor(person, entry)).record(action, person.id)
-
-
-async def _load(account: Account) -> Person:
-    person = await store.select_person(account.tx, account.person_id)
-    if person is None:
-        raise Unauthenticated("this account is gone")
-    return person

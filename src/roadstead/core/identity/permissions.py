@@ -1,8 +1,11 @@
 """Permissions of the Lightelligence dialect, and what each of them lets somebody do in the core."""
 
+import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
+from uuid import UUID
 
+from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant, Role
 
 
@@ -39,8 +42,19 @@ class Permission(StrEnum):
     TIMESERIES_DATA_WRITE = "timeseries_data:write"
 
 
+ID_OF_PERMISSION: dict[Permission, UUID] = {
+    one: ids.from_bytes(hashlib.sha256(one.encode()).digest()[:12]) for one in Permission
+}
+"""The same on every platform, so that programs may write them down."""
+PERMISSION_OF_ID: dict[UUID, Permission] = {id_: one for one, id_ in ID_OF_PERMISSION.items()}
+
+
 _P, _G = Permission, Grant
 _GRANTS: dict[Permission, frozenset[Grant]] = {
+    _P.APPLICATIONS_READ: frozenset({_G.APPLICATIONS_READ}),
+    _P.APPLICATIONS_WRITE: frozenset({_G.APPLICATIONS_READ, _G.APPLICATIONS_WRITE}),
+    _P.APPLICATIONS_DEVELOPMENT_READ: frozenset({_G.APPLICATIONS_READ}),
+    _P.APPLICATIONS_DEVELOPMENT_WRITE: frozenset({_G.APPLICATIONS_READ, _G.APPLICATIONS_WRITE}),
     _P.AUDIT_LOGS_READ: frozenset({_G.AUDIT_READ}),
     _P.DEVICE_CERTIFICATES_READ: frozenset({_G.DEVICES_READ}),
     _P.DEVICE_CERTIFICATES_WRITE: frozenset({_G.DEVICES_READ, _G.CREDENTIALS_WRITE}),

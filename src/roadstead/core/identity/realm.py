@@ -1,30 +1,19 @@
-"""The realm: tokens of OpenID Connect, signed RS256, and who stands behind them (contract lightelligence)."""
+"""Who stands behind a token of the realm (contract lightelligence, section 3)."""
 
-from datetime import timedelta
-from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
-from roadstead.core.identity.permissions import PERMISSIONS_OF_ROLE, Permission, grants_of_permissions
+from roadstead.core.identity.permissions import Permission
+from roadstead.core.identity.realm_keys import verify
+from roadstead.core.identity.role_model import rights_of
 from roadstead.core.identity.store import realm as store
-from roadstead.core.identity.store.realm import RealmKey
 from roadstead.core.operation import unguarded
-from roadstead.core.ports import Ports
 from roadstead.core.tenancy import OrganizationStatus
 from roadstead.core.work import Entry
-from roadstead.db import Tx
 from roadstead.kernel import time
 from roadstead.kernel.actor import Actor, ActorKind
 from roadstead.kernel.errors import Forbidden, Unauthenticated
-
-ACCESS_LIFE = timedelta(days=10)
-_ALGORITHM = "RS256"
-_LEEWAY_S = 30
 
 
 class AccessClaims(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +42,8 @@ class Bearer(msgspec.Struct, frozen=True, kw_only=True):
     """Within the tenant of the token, if it has one."""
     permissions: frozenset[Permission] = frozenset()
     """In that tenant."""
-    custom_permissions: frozenset[str] = frozenset()
-    """Those that applications have brought along, by their alias."""
+    custom_permissions: frozenset[UUID] = frozenset()
+    """Those that applications have brought along, by their id: of two applications, both may have the same alias."""
     application_id: UUID | None = None
     """Whose token it is, when it is one of an application of somebody's making."""
     is_application: bool = False
@@ -67,88 +56,58 @@ class Bearer(msgspec.Struct, frozen=True, kw_only=True):
         return self.actor
 
 
-async def sign(tx: Tx, ports: Ports, claims: dict[str, Any]) -> str:
-    """A JWT of the realm. The first one makes its key."""
-    keys = await store.select_realm_keys(tx)
-    if not keys:
-        await store.lock_realm_keys(tx)
-        keys = await store.select_realm_keys(tx) or [await _add_key(tx, ports)]
-    key = keys[0]
-    private = _private_key(key.id, ports.vault.open(key.private_jwk, "realm-key"))
-    return jwt.encode({"alg": _ALGORITHM, "kid": key.id, "typ": "JWT"}, claims, private, algorithms=[_ALGORITHM])
+@unguarded("the token is the secret that is asked for")
+async def read_access_token(entry: Entry, text: str) -> AccessClaims:
+    """What an access token of ours says, whoever shows it. Raises `Unauthenticated` when it is not, or no longer, one.
 
-
-async def verify(tx: Tx, text: str) -> dict[str, Any]:
-    """The claims of a JWT that this realm has signed and that is still good. Raises `Unauthenticated`."""
+    Whether the session is still open, or the application still there, is for `authenticate_bearer` and for the room of
+    applications to say (`client_id` is set in the tokens of those that act by themselves).
+    """
     try:
-        key_id = str(jws.extract_compact(text.encode()).headers()["kid"])
-    except (JoseError, ValueError, KeyError) as error:
-        raise Unauthenticated("this is no token of ours") from error
-    key = next((key for key in await store.select_realm_keys(tx) if key.id == key_id), None)
-    if key is None:
-        raise Unauthenticated("this is no token of ours")
-    try:
-        claims = jwt.decode(text, _public_key(msgspec.json.encode(key.public_jwk)), algorithms=[_ALGORITHM]).claims
-    except JoseError as error:
-        raise Unauthenticated("this is no token of ours") from error
-    if claims.get("exp", 0) <= time.now().timestamp() - _LEEWAY_S:
-        raise Unauthenticated("the token has expired")
+        claims = msgspec.convert(await verify(entry.tx, text), AccessClaims)
+    except msgspec.ValidationError as error:
+        raise Unauthenticated("this is no access token") from error
+    if claims.typ != "Bearer":
+        raise Unauthenticated("this is no access token")
     return claims
 
 
 @unguarded("the token is the secret that is asked for")
-async def authenticate_bearer(entry: Entry, text: str) -> Bearer:
-    """Who shows this access token. Everything is looked up, so that what is revoked is out at once.
+async def authenticate_bearer(entry: Entry, claims: AccessClaims) -> Bearer:
+    """The person behind an access token. Everything is looked up, so that what is revoked is out at once.
 
-    Raises `Unauthenticated` when it is not, or no longer, good; `Forbidden` when nobody may work in its tenant.
+    Raises `Unauthenticated` when the session is over; `Forbidden` when nobody may work in its tenant.
     """
     try:
-        claims = msgspec.convert(await verify(entry.tx, text), AccessClaims)
         session = UUID(claims.session_state)
-    except (msgspec.ValidationError, ValueError) as error:
+    except ValueError as error:
         raise Unauthenticated("this is no access token") from error
-    if claims.typ != "Bearer":
-        raise Unauthenticated("this is no access token")
     if claims.tenant is None:
-        raise Unauthenticated("this token is for no tenant")
+        if await store.select_person_of_session(entry.tx, session, time.now()) != claims.sub:
+            raise Unauthenticated("the session is over; sign in again")
+        return Bearer(subject=claims.sub, client_id=claims.azp, actor=None)
     known = await store.select_bearer(entry.tx, organization_id=claims.tenant, session_id=session, at=time.now())
     if known is None or known.person_id != claims.sub:
         raise Unauthenticated("the session is over; sign in again")
     OrganizationStatus(known.status).check_working()
-    permissions = PERMISSIONS_OF_ROLE[known.role]
+    rights = rights_of(known.role, known.held)
     actor = Actor(
         kind=ActorKind.USER,
         id=known.person_id,
         name=known.person_name,
         tenant_id=known.tenant_id,
         organization_id=known.organization_id,
-        grants=grants_of_permissions(permissions),
+        grants=rights.grants,
         role=known.role,
         session_id=session,
         request_id=entry.request_id,
         address=entry.address,
+        client_id=claims.azp,
     )
-    return Bearer(subject=known.person_id, client_id=claims.azp, actor=actor, permissions=permissions)
-
-
-async def _add_key(tx: Tx, ports: Ports) -> RealmKey:
-    pair = RSAKey.generate_key(2048)
-    names = {"kid": pair.thumbprint(), "use": "sig", "alg": _ALGORITHM}
-    key = RealmKey(
-        id=names["kid"],
-        public_jwk={**pair.as_dict(private=False), **names},
-        private_jwk=ports.vault.seal(msgspec.json.encode(pair.as_dict(private=True)), "realm-key"),
-        created_at=time.now(),
+    return Bearer(
+        subject=known.person_id,
+        client_id=claims.azp,
+        actor=actor,
+        permissions=rights.permissions,
+        custom_permissions=rights.custom_permissions,
     )
-    await store.insert_realm_key(tx, key)
-    return key
-
-
-@lru_cache(maxsize=16)
-def _public_key(jwk: bytes) -> RSAKey:
-    return RSAKey.import_key(msgspec.json.decode(jwk))
-
-
-@lru_cache(maxsize=4)
-def _private_key(key_id: str, jwk: bytes) -> RSAKey:
-    return RSAKey.import_key(msgspec.json.decode(jwk))

@@ -7,7 +7,7 @@ import structlog
 
 from roadstead.core import tenancy
 from roadstead.core.identity import attempts, passwords, signing, tokens, totp
-from roadstead.core.identity.model import Membership, Person, Session, SignedIn
+from roadstead.core.identity.model import Membership, Person, Secrets, Session, SignedIn
 from roadstead.core.identity.store import people, sessions
 from roadstead.core.operation import unguarded
 from roadstead.core.tenancy import OrganizationStatus
@@ -31,20 +31,9 @@ async def sign_in(
     code `otp-required` when the password was right and a code of the second factor is asked for, or the one sent is
     wrong. Raises `TooMany` after ten failures, `Forbidden` for an organization they cannot work in.
     """
-    await attempts.count_attempt(entry.tx, email, entry.address)
-    person = await people.select_person_named(entry.tx, email)
-    secrets = await people.select_secrets(entry.tx, person.id) if person else None
-    hashed = secrets.password_hash if secrets else None
-    right = await passwords.is_password(password, hashed, entry.ports.password_cost)
-    if person is None or secrets is None or hashed is None or not right:
-        raise Unauthenticated("e-mail address or password is wrong")
-    await attempts.forgive(entry.tx, email, entry.address)
+    person, secrets = await prove_password(entry, email=email, password=password)
     if secrets.totp_confirmed_at is not None:
         await totp.check_code(entry.tx, entry.ports, person, secrets, otp)
-
-    if passwords.is_outdated(hashed, entry.ports.password_cost):
-        renewed = await passwords.hash_password(password, entry.ports.password_cost)
-        await people.update_password(entry.tx, person.id, renewed, time.now())
     membership = _choose(await people.select_memberships(entry.tx, person.id), organization_id)
     return await open_session(entry, person, membership)
 
@@ -73,7 +62,7 @@ async def refresh_session(entry: Entry, refresh_token: str) -> SignedIn:
         session = await sessions.revoke_session(entry.tx, token.tenant_id, token.session_id, now)
         if session is not None:
             log.warning("refresh token used twice", session=str(session.id), address=entry.address)
-            await _record(entry, session, "session.revoke")
+            await record(entry, session, "session.revoke")
         # Kept although the request fails: whoever stole the token is out.
         await entry.tx.commit()
         raise Unauthenticated("this refresh token was used before; the session is over, sign in again")
@@ -102,7 +91,7 @@ async def sign_out(entry: Entry, refresh_token: str) -> None:
         return
     session = await sessions.revoke_session(entry.tx, token.tenant_id, token.session_id, time.now())
     if session is not None:
-        await _record(entry, session, "session.delete")
+        await record(entry, session, "session.delete")
 
 
 async def open_session(entry: Entry, person: Person, membership: Membership) -> SignedIn:
@@ -122,6 +111,22 @@ async def open_session(entry: Entry, person: Person, membership: Membership) -> 
     work = entry.as_actor(membership.actor(person, entry, session_id=session.id))
     work.record("session.create", session.id)
     return await _issue(work, person, membership, session.id)
+
+
+async def prove_password(entry: Entry, *, email: str, password: str) -> tuple[Person, Secrets]:
+    """Who has this address and this password, and what else they can be asked for. Raises like `sign_in`."""
+    await attempts.count_attempt(entry.tx, email, entry.address)
+    person = await people.select_person_named(entry.tx, email)
+    secrets = await people.select_secrets(entry.tx, person.id) if person else None
+    hashed = secrets.password_hash if secrets else None
+    right = await passwords.is_password(password, hashed, entry.ports.password_cost)
+    if person is None or secrets is None or hashed is None or not right:
+        raise Unauthenticated("e-mail address or password is wrong")
+    await attempts.forgive(entry.tx, email, entry.address)
+    if passwords.is_outdated(hashed, entry.ports.password_cost):
+        renewed = await passwords.hash_password(password, entry.ports.password_cost)
+        await people.update_password(entry.tx, person.id, renewed, time.now())
+    return person, secrets
 
 
 async def _issue(work: Work, person: Person, membership: Membership, session_id: UUID) -> SignedIn:
@@ -163,7 +168,8 @@ def _choose(memberships: list[Membership], organization_id: UUID | None) -> Memb
     raise Forbidden("there is no organization you can work in; ask for an invitation")
 
 
-async def _record(entry: Entry, session: Session, action: str) -> None:
+async def record(entry: Entry, session: Session, action: str) -> None:
+    """An audit line about a session, in the name of whose it is."""
     person = await people.select_person(entry.tx, session.person_id)
     memberships = await people.select_memberships(entry.tx, session.person_id)
     for membership in memberships:

@@ -18,6 +18,7 @@ from roadstead.core.notify.channels import (
     resend_delivery,
 )
 from roadstead.core.notify.claiming import LEASE, claim_parcel, list_waiting, settle_parcel
+from roadstead.core.notify.config import check_recipients
 from roadstead.core.notify.delivery_store import WAKE_UP
 from roadstead.core.notify.model import (
     LONGEST_DIGEST_MINUTES,
@@ -64,6 +65,7 @@ __all__ = [
     "begin_test",
     "change_channel",
     "check_channels",
+    "check_recipients",
     "claim_parcel",
     "create_channel",
     "delete_channel",

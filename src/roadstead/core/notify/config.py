@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from roadstead.kernel.errors import Invalid
 
 T = TypeVar("T")
 
-_MOST_RECIPIENTS = 50
+_MOST_RECIPIENTS = 100
 _MOST_HEADERS = 20
 _MOST_TEMPLATE_BYTES = 16_384
 _LEAST_SECRET, _MOST_SECRET = 16, 256
@@ -30,7 +30,7 @@ _OWN_HEADERS = {
 
 
 class _Email(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    recipients: Annotated[list[str], Meta(min_length=1, max_length=_MOST_RECIPIENTS)]
+    recipients: list[str]
     subject_template: Annotated[str, Meta(max_length=200)] | None = None
 
 
@@ -88,12 +88,19 @@ def _convert(given: Mapping[str, Any], kind: type[T]) -> T:
         raise Invalid.field(pointer, detail, code=code) from error
 
 
-def _read_email(config: _Email) -> Config:
-    for index, address in enumerate(config.recipients):
+def check_recipients(recipients: Sequence[str], pointer: str) -> None:
+    """Raises `Invalid` that names what is no mail address."""
+    if not 1 <= len(recipients) <= _MOST_RECIPIENTS:
+        raise Invalid.field(pointer, f"takes 1 to {_MOST_RECIPIENTS} mail addresses")
+    for index, address in enumerate(recipients):
         if not _ADDRESS.fullmatch(address):
-            raise Invalid.field(f"/config/recipients/{index}", "is not a mail address")
-    if len({address.lower() for address in config.recipients}) < len(config.recipients):
-        raise Invalid.field("/config/recipients", "names somebody twice")
+            raise Invalid.field(f"{pointer}/{index}", "is not a mail address")
+    if len({address.lower() for address in recipients}) < len(recipients):
+        raise Invalid.field(pointer, "names somebody twice")
+
+
+def _read_email(config: _Email) -> Config:
+    check_recipients(config.recipients, "/config/recipients")
     _check_template("/config/subjectTemplate", config.subject_template)
     shown: dict[str, Any] = {"recipients": config.recipients}
     return Config(_with(shown, subjectTemplate=config.subject_template), Secrets())

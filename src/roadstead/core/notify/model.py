@@ -110,6 +110,8 @@ class Kind(StrEnum):
     ACKNOWLEDGED = "ACKNOWLEDGED"
     RESOLVED = "RESOLVED"
     TEST = "TEST"
+    EVENT = "EVENT"
+    """An event of which somebody wants to be told in words of their own."""
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):

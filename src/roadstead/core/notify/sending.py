@@ -44,10 +44,9 @@ async def _mail(ports: Ports, parcel: Parcel) -> Outcome:
     content = spell_content(parcel)
     template = config.get("subjectTemplate")
     subject = str(fill(f"{template} ", content)) if template else _headline(parcel)
-    text = (
-        f"{content['text']}\n\n-- \n{parcel.organization}: notification channel '{parcel.channel.name}'\n"
-        f"{ports.public_url}\n"
-    )
+    text = content["text"]
+    if parcel.is_digest or parcel.items[0].announcement.kind is not Kind.EVENT:
+        text += f"\n\n-- \n{parcel.organization}: notification channel '{parcel.channel.name}'\n{ports.public_url}\n"
     mail = Mail(", ".join(config["recipients"]), " ".join(subject.split())[:200], text, parcel.id)
     refused = await ports.mailer.send(mail)
     return Outcome(sent=True, error=f"not taken for {'; '.join(refused)}"[:_SHOWN_LETTERS] if refused else None)
@@ -127,8 +126,9 @@ def spell_content(parcel: Parcel) -> dict[str, Any]:
 
 
 def _spell_announcement(announcement: Announcement) -> dict[str, Any]:
+    about_alert = announcement.kind not in (Kind.TEST, Kind.EVENT)
     spelled = {
-        "type": "test" if announcement.kind is Kind.TEST else f"alert.{announcement.kind.lower()}",
+        "type": f"alert.{announcement.kind.lower()}" if about_alert else announcement.kind.lower(),
         "alertId": None if announcement.alert_id is None else str(announcement.alert_id),
         "eventId": None if announcement.event_id is None else str(announcement.event_id),
         "severity": announcement.severity.value,

@@ -1,9 +1,17 @@
 """Provisioning: registration tokens, our own certificate authorities, and the credentials of devices."""
 
+from roadstead.core.provisioning.certificates import (
+    assign_certificate,
+    change_certificate,
+    delete_certificate,
+    get_certificate,
+    spell_certificate,
+)
 from roadstead.core.provisioning.credentials import (
     admit_certificate,
     admit_key,
     authenticate_certificate,
+    list_connected,
     list_credentials,
     register_certificate,
     revoke_credentials,
@@ -38,6 +46,7 @@ from roadstead.core.provisioning.trust import (
     list_authorities,
     take_root_offline,
 )
+from roadstead.core.provisioning.ways import find_aliases, find_carried, find_carriers
 
 __all__ = [
     "DEFAULT_TOKEN_LIFE",
@@ -53,15 +62,23 @@ __all__ = [
     "TokenStatus",
     "admit_certificate",
     "admit_key",
+    "assign_certificate",
     "authenticate_certificate",
     "bring_root_back",
+    "change_certificate",
+    "delete_certificate",
     "ensure_authorities",
     "exchange_token",
+    "find_aliases",
+    "find_carried",
+    "find_carriers",
     "get_authority_chain",
+    "get_certificate",
     "get_revocation_list",
     "get_token",
     "issue_server_certificate",
     "list_authorities",
+    "list_connected",
     "list_credentials",
     "list_tokens",
     "register_certificate",
@@ -71,5 +88,6 @@ __all__ = [
     "reprovision_device",
     "revoke_credentials",
     "revoke_token",
+    "spell_certificate",
     "take_root_offline",
 ]

@@ -5,6 +5,8 @@ All our keys are ECDSA P-256; devices bring P-256 or RSA of at least 2048 bits.
 """
 
 import ipaddress
+import re
+from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -35,6 +37,7 @@ _INTERMEDIATE_LIFE = timedelta(days=10 * 365)
 # Clocks of devices and servers are never quite the same: what is signed now must be good for one that is slow.
 _BACKDATED = timedelta(minutes=5)
 _LONGEST_PEM = 16_384
+_PEM_BLOCK = re.compile("-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
 DeviceKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 ForeignKey = DeviceKey | ed25519.Ed25519PublicKey
@@ -287,6 +290,23 @@ def read_foreign_certificate(pem: str, now: datetime) -> x509.Certificate:
         raise Invalid.field("/certificate", "must have an EC, Ed25519 or RSA key, RSA with at least 2048 bits")
     if certificate.not_valid_after_utc <= now:
         raise Invalid.field("/certificate", "has expired")
+    return certificate
+
+
+def read_any_certificate(text: str) -> x509.Certificate:
+    """The first certificate in a PEM text that may have gone through hands; whatever its key, its issuer, its dates.
+
+    Its lines may be indented, or joined by a written `\\n`. Raises `Invalid` naming `/cert`.
+    """
+    if len(text) > _LONGEST_PEM:
+        raise Invalid.field("/cert", f"must not be longer than {_LONGEST_PEM} characters")
+    block = _PEM_BLOCK.search(text.replace("\\r", "\n").replace("\\n", "\n"))
+    try:
+        certificate = x509.load_der_x509_certificate(b64decode("".join(block[1].split()) if block else ""))
+        certificate.subject.rfc4514_string()
+        certificate.not_valid_after_utc  # noqa: B018  # what cannot be told is found out here
+    except ValueError as error:
+        raise Invalid.field("/cert", "is not an X.509 certificate in PEM form") from error
     return certificate
 
 

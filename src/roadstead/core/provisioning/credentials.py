@@ -4,6 +4,7 @@ import hashlib
 
 import msgspec
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from roadstead.core import identity, registry
 from roadstead.core.messages import SessionsRevoked
@@ -21,6 +22,7 @@ DEVICE_GRANTS = frozenset({Grant.READINGS_WRITE, Grant.DEVICES_WRITE})
 """What a device may do, about itself alone (`Actor.speaks_for`)."""
 
 _API_KEY = "sk_"
+_MOST_CONNECTED = 1_000
 
 
 class _CredentialAudit(msgspec.Struct, frozen=True):
@@ -100,6 +102,7 @@ def describe(
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         created_at=work.now(),
+        der=certificate.public_bytes(Encoding.DER),
     )
 
 
@@ -137,6 +140,12 @@ async def admit_key(entry: Entry, device_id: str, api_key: str) -> DeviceIdentit
     if not candidate:
         raise Unauthenticated("the user name is not the id of a device of the key's organization")
     return msgspec.structs.replace(candidate.admit(time.now()), key_id=KeyId(actor.id), expires_at=actor.expires_at)
+
+
+@unguarded("whoever asks has just let the device in")
+async def list_connected(entry: Entry, device: DeviceIdentity) -> list[DeviceId]:
+    """The devices that this one connects and may be told things for; at most 1,000."""
+    return await store.select_connected(entry.tx, device.tenant_id, device.device_id, most=_MOST_CONNECTED)
 
 
 @unguarded("the certificate is the credential")

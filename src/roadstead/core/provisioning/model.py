@@ -112,6 +112,15 @@ class CredentialStatus(StrEnum):
     SUPERSEDED = "SUPERSEDED"
     REVOKED = "REVOKED"
     EXPIRED = "EXPIRED"
+    INACTIVE = "INACTIVE"
+    """Somebody keeps it out until further notice."""
+
+
+class Withheld(StrEnum):
+    """Why somebody keeps a certificate out that would be good by itself; that can be taken back."""
+
+    EXPIRED = "EXPIRED"
+    INACTIVE = "INACTIVE"
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,23 +143,30 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """From when on a successor has its place; that may lie ahead."""
     revoked_at: datetime | None = None
     revoke_reason: str | None = None
+    withheld: Withheld | None = None
+    der: bytes | None = None
+    """The certificate itself; None when it came before that was kept."""
 
     def status(self, now: datetime) -> CredentialStatus:
         """What it is worth at an instant."""
-        return status_of(self.revoked_at, self.superseded_at, self.not_after, now)
+        return status_of(self.revoked_at, self.superseded_at, self.not_after, self.withheld, now)
 
 
 def status_of(
-    revoked_at: datetime | None, superseded_at: datetime | None, not_after: datetime, now: datetime
+    revoked_at: datetime | None,
+    superseded_at: datetime | None,
+    not_after: datetime,
+    withheld: Withheld | None,
+    now: datetime,
 ) -> CredentialStatus:
     """The strongest reason against a certificate, or ACTIVE."""
     if revoked_at is not None:
         return CredentialStatus.REVOKED
     if superseded_at is not None and superseded_at <= now:
         return CredentialStatus.SUPERSEDED
-    if not_after <= now:
-        return CredentialStatus.EXPIRED
-    return CredentialStatus.ACTIVE
+    if withheld is not None:
+        return CredentialStatus(withheld)
+    return CredentialStatus.EXPIRED if not_after <= now else CredentialStatus.ACTIVE
 
 
 class DeviceIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +200,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     superseded_at: datetime | None = None
     revoked_at: datetime | None = None
     revoke_reason: str | None = None
+    withheld: Withheld | None = None
 
     def admit(self, now: datetime) -> DeviceIdentity:
         """Who it is. Raises `Unauthenticated` for a credential that is no longer good, `Forbidden` for the rest."""
@@ -202,7 +219,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     def _refusal(self, now: datetime) -> RoadsteadError | None:
         if self.not_after is not None:
-            status = status_of(self.revoked_at, self.superseded_at, self.not_after, now)
+            status = status_of(self.revoked_at, self.superseded_at, self.not_after, self.withheld, now)
             if status is CredentialStatus.REVOKED:
                 why = f": {self.revoke_reason}" if self.revoke_reason else ""
                 return Unauthenticated(f"the certificate has been revoked{why}")
@@ -210,6 +227,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
                 return Unauthenticated("the certificate has been superseded by a newer one")
             if status is CredentialStatus.EXPIRED:
                 return Unauthenticated("the certificate has expired")
+            if status is CredentialStatus.INACTIVE:
+                return Unauthenticated("the certificate is inactive")
         if self.organization_status != "ACTIVE":
             return Forbidden(f"the organization is {self.organization_status.lower()}")
         if self.device_status == "INACTIVE":

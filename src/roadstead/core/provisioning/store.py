@@ -123,7 +123,7 @@ async def revoke_open_tokens(tx: Tx, tenant: TenantId, device_id: DeviceId, *, a
 
 _CREDENTIALS = Listing(
     "id, device_id, dialect, fingerprint, serial_number, subject, issued_here, not_before, not_after, created_at, "
-    "superseded_at, revoked_at, revoke_reason",
+    "superseded_at, revoked_at, revoke_reason, withheld, der",
     "certificate",
 )
 _NEWEST = [SortKey("created_at", descending=True, cast="timestamptz")]
@@ -133,8 +133,8 @@ async def insert_certificate(tx: Tx, tenant: TenantId, credential: Credential) -
     """False when any tenant has a certificate with this fingerprint."""
     sql = """
         INSERT INTO certificate (tenant_id, id, device_id, dialect, fingerprint, serial_number, subject, issued_here,
-                                 not_before, not_after, created_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                 not_before, not_after, created_at, revoked_at, withheld, der)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (fingerprint) DO NOTHING
     """
     inserted = await tx.run(
@@ -150,6 +150,9 @@ async def insert_certificate(tx: Tx, tenant: TenantId, credential: Credential) -
         credential.not_before,
         credential.not_after,
         credential.created_at,
+        credential.revoked_at,
+        credential.withheld,
+        credential.der,
     )
     return inserted == 1
 
@@ -158,6 +161,32 @@ async def select_credentials(tx: Tx, tenant: TenantId, device_id: DeviceId, quer
     """Those of one device, newest first."""
     where = [Condition("tenant_id = %s AND device_id = %s", (tenant, device_id))]
     return await _CREDENTIALS.page(tx, Credential, where, _NEWEST, query)
+
+
+async def select_credential(tx: Tx, tenant: TenantId, device_id: DeviceId, id_: UUID) -> Credential | None:
+    """One certificate of a device."""
+    sql = f"SELECT {_CREDENTIALS.columns} FROM certificate WHERE tenant_id = %s AND device_id = %s AND id = %s"
+    return await tx.one(Credential, sql, tenant, device_id, id_)
+
+
+async def lock_credential(tx: Tx, tenant: TenantId, device_id: DeviceId, id_: UUID) -> Credential | None:
+    """One certificate of a device, which nobody else changes until this transaction ends."""
+    sql = f"""
+        SELECT {_CREDENTIALS.columns} FROM certificate
+        WHERE tenant_id = %s AND device_id = %s AND id = %s FOR NO KEY UPDATE
+    """
+    return await tx.one(Credential, sql, tenant, device_id, id_)
+
+
+async def update_credential(tx: Tx, tenant: TenantId, credential: Credential) -> None:
+    """Everything about it that can change by somebody's word."""
+    sql = "UPDATE certificate SET revoked_at = %s, revoke_reason = %s, withheld = %s WHERE tenant_id = %s AND id = %s"
+    await tx.run(sql, credential.revoked_at, credential.revoke_reason, credential.withheld, tenant, credential.id)
+
+
+async def delete_credential(tx: Tx, tenant: TenantId, id_: UUID) -> None:
+    """Forget a certificate; what we have signed ourselves stays on the revocation list."""
+    await tx.run("DELETE FROM certificate WHERE tenant_id = %s AND id = %s", tenant, id_)
 
 
 async def supersede(tx: Tx, tenant: TenantId, device_id: DeviceId, *, but: UUID, at: datetime) -> list[bytes]:
@@ -201,7 +230,7 @@ async def has_certificate(tx: Tx, tenant: TenantId, device_id: DeviceId) -> bool
 BY_FINGERPRINT = """
     SELECT c.tenant_id, o.public_id AS organization_id, o.status AS organization_status, c.device_id,
            d.name AS device_name, d.status AS device_status, c.dialect, c.fingerprint, c.not_after,
-           c.superseded_at, c.revoked_at, c.revoke_reason
+           c.superseded_at, c.revoked_at, c.revoke_reason, c.withheld
     FROM certificate c
     JOIN device d ON d.tenant_id = c.tenant_id AND d.id = c.device_id
     JOIN tenant o ON o.tenant_id = c.tenant_id
@@ -223,6 +252,12 @@ async def select_device(tx: Tx, tenant: TenantId, device_id: DeviceId) -> Candid
         WHERE d.tenant_id = %s AND d.id = %s
     """
     return await tx.one(Candidate, sql, tenant, device_id)
+
+
+async def select_connected(tx: Tx, tenant: TenantId, gateway: DeviceId, *, most: int) -> list[DeviceId]:
+    """The devices that a gateway connects, at most so many."""
+    sql = "SELECT id FROM device WHERE tenant_id = %s AND gateway_id = %s ORDER BY id LIMIT %s"
+    return [DeviceId(id_) for (id_,) in await tx.rows(sql, tenant, gateway, most)]
 
 
 _REVOCATIONS = """

@@ -12,6 +12,7 @@ from roadstead.core.registry.components import (
     load_components,
     replace_component,
 )
+from roadstead.core.registry.device_types import change_device_type
 from roadstead.core.registry.devices import (
     DeviceStats,
     add_device,
@@ -23,10 +24,12 @@ from roadstead.core.registry.devices import (
     get_device,
     get_device_stats,
     list_devices,
+    list_tag_keys,
     load_device,
     load_device_ids,
     load_device_lines,
     note_hardware,
+    pick_devices,
     replace_device,
     set_device_status,
 )
@@ -67,6 +70,7 @@ from roadstead.core.registry.model import (
     SensorChange,
     SensorDraft,
     Space,
+    watched_interval,
 )
 from roadstead.core.registry.sensors import (
     change_sensor,
@@ -137,6 +141,7 @@ __all__ = [
     "await_check_in",
     "change_component",
     "change_device",
+    "change_device_type",
     "change_group",
     "change_in_bulk",
     "change_sensor",
@@ -172,6 +177,7 @@ __all__ = [
     "list_sensors",
     "list_sites",
     "list_spaces",
+    "list_tag_keys",
     "list_topologies",
     "load_addresses",
     "load_component",
@@ -185,6 +191,7 @@ __all__ = [
     "load_space",
     "merge",
     "note_hardware",
+    "pick_devices",
     "preview_members",
     "replace_component",
     "replace_device",
@@ -194,4 +201,5 @@ __all__ = [
     "set_device_status",
     "sites_below",
     "walk_members",
+    "watched_interval",
 ]

@@ -1,7 +1,7 @@
 """What names, keys, tags, metadata and places must be like: the rules that need no database."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,17 +16,30 @@ MAX_METADATA_BYTES = 16_384
 _CONTROL = frozenset(map(chr, [*range(32), 127]))
 
 
-def check_tags(tags: Mapping[str, str]) -> list[FieldProblem]:
+def check_tags(tags: Mapping[str, str], *, longest_key: int = 64) -> list[FieldProblem]:
     """At most 50; keys of 1 to 64 characters, values of at most 256."""
     problems = []
     if len(tags) > MAX_TAGS:
         problems.append(FieldProblem("/tags", "invalid", f"takes at most {MAX_TAGS}"))
     for key, value in tags.items():
         pointer = f"/tags/{key.replace('~', '~0').replace('/', '~1')}"
-        if not 1 <= len(key) <= 64 or not _CONTROL.isdisjoint(key):
-            problems.append(FieldProblem(pointer, "invalid", "a key takes 1 to 64 characters, no control characters"))
+        if not 1 <= len(key) <= longest_key or not _CONTROL.isdisjoint(key):
+            detail = f"a key takes 1 to {longest_key} characters, no control characters"
+            problems.append(FieldProblem(pointer, "invalid", detail))
         if len(value) > 256 or not _CONTROL.isdisjoint(value):
             problems.append(FieldProblem(pointer, "invalid", "takes at most 256 characters, no control characters"))
+    return problems
+
+
+def check_aliases(aliases: Sequence[str]) -> list[FieldProblem]:
+    """1 to 255 characters each, none twice."""
+    problems = [
+        FieldProblem(f"/aliases/{index}", "invalid", "takes 1 to 255 characters, no NUL")
+        for index, alias in enumerate(aliases)
+        if not 1 <= len(alias) <= 255 or "\0" in alias
+    ]
+    if len(set(aliases)) < len(aliases):
+        problems.append(FieldProblem("/aliases", "invalid", "names one twice"))
     return problems
 
 

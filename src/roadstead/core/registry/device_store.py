@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import psycopg
@@ -10,15 +11,21 @@ from psycopg.types.json import Jsonb
 from roadstead.core.registry.model import Device, DeviceLine, GroupBy, Space
 from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
 from roadstead.db.filters import Column, ColumnType, Fields, Json, Place, Rows, Words, compile_filter
-from roadstead.kernel.filter import Filter
+from roadstead.kernel.filter import EVERYTHING, Filter
 from roadstead.kernel.ids import DeviceId, SpaceId
 from roadstead.kernel.page import Page, PageQuery
 
 DEVICES = Listing(
     columns="""
-        device.id, device.space_id, device.ordinal, device.name, device.external_id, device.serial_number,
-        device.status, device.online, device.virtual, device.profile_id,
-        profile.key || '@' || profile.major || '.' || profile.minor AS profile, device.site_id, device.parent_id,
+        device.id, device.space_id, device.ordinal, device.name, device.title, device.external_id,
+        device.serial_number, device.status, device.online, device.virtual, device.profile_id,
+        profile.key || '@' || profile.major || '.' || profile.minor AS profile, device.type_id, device.site_id,
+        device.parent_id, device.gateway_id,
+        ARRAY(
+            SELECT alias.alias FROM device_alias alias
+            WHERE alias.tenant_id = device.tenant_id AND alias.device_id = device.id ORDER BY alias.position
+        ) AS aliases,
+        device.communication_interval,
         CASE WHEN device.latitude IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('latitude', device.latitude,
             'longitude', device.longitude, 'altitude', device.altitude, 'label', device.location_label))
         END AS location,
@@ -44,8 +51,16 @@ DEVICE_FIELDS: Fields = {
     "online": Column("device.online", ColumnType.BOOLEAN),
     "virtual": Column("device.virtual", ColumnType.BOOLEAN),
     "profileId": Column("device.profile_id", ColumnType.ID),
+    "kindId": Column("device.kind_id", ColumnType.ID),
     "siteId": Column("device.site_id", ColumnType.ID),
     "parentDeviceId": Column("device.parent_id", ColumnType.ID),
+    "gatewayId": Column("device.gateway_id", ColumnType.ID),
+    "called": Column("device.called"),
+    "alias": Rows(
+        "device_alias alias WHERE alias.tenant_id = device.tenant_id AND alias.device_id = device.id",
+        keys=(),
+        value=Column("alias.alias"),
+    ),
     "firmwareVersion": Column("device.firmware_version"),
     "hardwareId": Column("device.hardware_id"),
     "lastSeenAt": Column("device.last_seen_at", ColumnType.INSTANT, absent="'epoch'"),
@@ -58,11 +73,17 @@ DEVICE_FIELDS: Fields = {
         keys=("tag.key",),
         value=Column("tag.value"),
     ),
+    "tagKey": Rows(
+        "device_tag tag WHERE tag.tenant_id = device.tenant_id AND tag.device_id = device.id",
+        keys=(),
+        value=Column("tag.key"),
+    ),
     "text": Words("device_word WHERE device_word.tenant_id = device.tenant_id AND device_id = device.id", "word"),
     "metadata": Json("device.metadata"),
     "notes": Json("device.notes"),
 }
-"""What a filter can ask of a device. `lastSeenAt` is kept to the minute; `text`: words of name, external id, serial."""
+"""What a filter can ask of a device. `lastSeenAt` is kept to the minute; `text`: words of name, external id, serial;
+`called`: what people call it, in lower case; `kindId`: its type, else the version of its profile, else zeros."""
 
 _SORT = {
     "name": SortKey("device.name"),
@@ -219,11 +240,15 @@ async def insert_device(tx: Tx, device: Device) -> int | None:
 
 _WRITABLE = (
     "name",
+    "title",
     "external_id",
     "serial_number",
     "profile_id",
+    "type_id",
     "site_id",
     "parent_id",
+    "gateway_id",
+    "communication_interval",
     "latitude",
     "longitude",
     "altitude",
@@ -238,11 +263,15 @@ def _values(device: Device) -> tuple[Any, ...]:
     place = device.location
     return (
         device.name,
+        device.title,
         device.external_id,
         device.serial_number,
         device.profile_id,
+        device.type_id,
         device.site_id,
         device.parent_id,
+        device.gateway_id,
+        device.communication_interval,
         place and place.latitude,
         place and place.longitude,
         place and place.altitude,
@@ -307,17 +336,67 @@ async def delete_device(tx: Tx, device_id: DeviceId, at: datetime) -> None:
     await tx.run("DELETE FROM device WHERE tenant_id = %s AND id = %s", tx.tenant, device_id)
 
 
-async def is_below(tx: Tx, device_id: DeviceId, ancestor_id: DeviceId) -> bool:
+class Tree(StrEnum):
+    """What devices can lie below."""
+
+    PARENT = "parent_id"
+    GATEWAY = "gateway_id"
+
+
+async def is_below(tx: Tx, tree: Tree, device_id: DeviceId, ancestor_id: DeviceId) -> bool:
     """Whether a device is, or has somewhere above it, another."""
-    sql = """
-        WITH RECURSIVE above (id, parent_id) AS (
-            SELECT id, parent_id FROM device WHERE tenant_id = %s AND id = %s
-            UNION SELECT device.id, device.parent_id FROM above JOIN device ON device.tenant_id = %s
-                AND device.id = above.parent_id
+    sql = f"""
+        WITH RECURSIVE above (id, next) AS (
+            SELECT id, {tree.value} FROM device WHERE tenant_id = %s AND id = %s
+            UNION SELECT device.id, device.{tree.value} FROM above JOIN device ON device.tenant_id = %s
+                AND device.id = above.next
         )
         SELECT EXISTS (SELECT FROM above WHERE id = %s)
     """
     return bool(await tx.value(sql, tx.tenant, device_id, tx.tenant, ancestor_id))
+
+
+async def has_children(tx: Tx, gateway_id: DeviceId) -> bool:
+    """Whether a device speaks for others."""
+    sql = "SELECT EXISTS (SELECT FROM device WHERE tenant_id = %s AND gateway_id = %s)"
+    return bool(await tx.value(sql, tx.tenant, gateway_id))
+
+
+async def find_taken_alias(tx: Tx, aliases: Sequence[str], besides: DeviceId | None) -> str | None:
+    """One of the names that is another device's."""
+    sql = "SELECT alias FROM device_alias WHERE tenant_id = %s AND alias = ANY(%s) AND device_id IS DISTINCT FROM %s"
+    taken: str | None = await tx.value(sql, tx.tenant, list(aliases), besides)
+    return taken
+
+
+async def replace_aliases(tx: Tx, device_id: DeviceId, aliases: Sequence[str]) -> bool:
+    """False when one of them has just been taken; the others are there then."""
+    await tx.run("DELETE FROM device_alias WHERE tenant_id = %s AND device_id = %s", tx.tenant, device_id)
+    if not aliases:
+        return True
+    sql = """
+        INSERT INTO device_alias (tenant_id, alias, device_id, position)
+        SELECT %s, alias, %s, position FROM unnest(%s::text[]) WITH ORDINALITY AS given (alias, position)
+        ON CONFLICT DO NOTHING
+    """
+    return await tx.run(sql, tx.tenant, device_id, list(aliases)) == len(aliases)
+
+
+async def select_tag_keys(tx: Tx, where: Filter = EVERYTHING) -> list[str]:
+    """The keys of tags that devices have and that a filter on `tagKey` is true for, each once and in order."""
+    condition = compile_filter(where, {"tagKey": Column("key")})
+    # From one key to the next: an index is asked once for each, however many devices have it.
+    sql = f"""
+        WITH RECURSIVE known (key) AS (
+            (SELECT key FROM device_tag WHERE tenant_id = %s ORDER BY key LIMIT 1)
+            UNION ALL SELECT (
+                SELECT tag.key FROM device_tag tag WHERE tag.tenant_id = %s AND tag.key > known.key
+                ORDER BY tag.key LIMIT 1
+            ) FROM known WHERE known.key IS NOT NULL
+        )
+        SELECT key FROM known WHERE key IS NOT NULL AND ({condition.sql}) ORDER BY key
+    """
+    return [row[0] for row in await tx.rows(sql, tx.tenant, tx.tenant, *condition.params)]
 
 
 async def lock_tree(tx: Tx, noun: str) -> None:

@@ -1,5 +1,7 @@
 """What can be done with devices."""
 
+import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +20,10 @@ from roadstead.core.operation import operation
 from roadstead.core.registry import device_store
 from roadstead.core.registry.checks import merge, merge_location
 from roadstead.core.registry.components import equip_device
+from roadstead.core.registry.device_store import Tree
+from roadstead.core.registry.device_types import describe_sensors
 from roadstead.core.registry.model import (
+    MAX_NAME,
     OPERATOR_STATUSES,
     Device,
     DeviceChange,
@@ -30,11 +35,11 @@ from roadstead.core.registry.model import (
 from roadstead.core.registry.search import resolve
 from roadstead.core.registry.sites import check_site
 from roadstead.core.registry.spaces import load_default_space, load_space
-from roadstead.core.types import DeviceProfile
+from roadstead.core.types import DeviceProfile, TypeOrigin
 from roadstead.core.work import Work, check_version
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Conflict, Invalid, NotFound
-from roadstead.kernel.filter import EVERYTHING, Filter
+from roadstead.kernel.filter import EVERYTHING, And, Filter, In
 from roadstead.kernel.ids import DeviceId, SpaceId, new_id
 from roadstead.kernel.page import Page, PageQuery
 
@@ -61,6 +66,12 @@ async def list_devices(
 async def count_devices(work: Work, where: Filter = EVERYTHING) -> int:
     """How many devices a filter is true for."""
     return await device_store.count_devices(work.tx, await resolve(work, where))
+
+
+@operation(Grant.DEVICES_READ)
+async def list_tag_keys(work: Work) -> list[str]:
+    """The keys of tags that devices have, each once."""
+    return await device_store.select_tag_keys(work.tx)
 
 
 @operation(Grant.DEVICES_READ)
@@ -92,6 +103,12 @@ async def load_device_ids(work: Work, where: Filter, *, limit: int) -> list[Devi
     return await device_store.select_ids(work.tx, await resolve(work, where), limit=limit)
 
 
+async def pick_devices(work: Work, where: Filter, device_ids: Sequence[DeviceId]) -> set[DeviceId]:
+    """Those of these devices that a filter is true for, without asking for rights."""
+    chosen = And((In(("id",), tuple(device_ids)), await resolve(work, where)))
+    return set(await device_store.select_ids(work.tx, chosen, limit=len(device_ids)))
+
+
 async def load_device_lines(work: Work, where: Filter, *, limit: int | None = None) -> list[DeviceLine]:
     """What kind devices are that a filter is true for, and what they run; by name, without asking for rights."""
     return await device_store.select_lines(work.tx, await resolve(work, where), limit=limit)
@@ -109,12 +126,16 @@ async def create_device(work: Work, draft: DeviceDraft) -> Device:
 async def add_device(work: Work, draft: DeviceDraft) -> Device:
     """Add a device with the components and sensors of its profile, without asking for rights.
 
-    Its name is free in its space, its external id in the tenant. Nothing has been written when this raises.
+    Its name is free in its space, its external id and its aliases in the tenant. Its type, too, gives it sensors.
+    Nothing has been written when this raises.
     """
-    draft.check()
     space = await load_space(work, draft.space_id) if draft.space_id else await load_default_space(work)
+    called = draft.title
+    draft, type_ = await _settle_type(work, draft, None)
+    draft = await _named(work, draft, space.id, besides=None)
+    draft.check()
     profile = await types.find_device_profile(work, draft.profile, "/deviceProfile") if draft.profile else None
-    await _check_neighbours(work, draft)
+    await _check_neighbours(work, draft, None)
     await _check_free(work, draft, space.id, besides=None)
 
     now = work.now()
@@ -123,6 +144,7 @@ async def add_device(work: Work, draft: DeviceDraft) -> Device:
         space_id=space.id,
         ordinal=0,
         name=draft.name,
+        title=draft.title,
         external_id=draft.external_id or None,
         serial_number=draft.serial_number or None,
         status=DeviceStatus.ACTIVE if draft.virtual else DeviceStatus.PENDING,
@@ -130,8 +152,12 @@ async def add_device(work: Work, draft: DeviceDraft) -> Device:
         virtual=draft.virtual,
         profile_id=profile.id if profile else None,
         profile=profile.reference if profile else None,
+        type_id=draft.type_id,
         site_id=draft.site_id,
         parent_id=draft.parent_id,
+        gateway_id=draft.gateway_id,
+        aliases=draft.aliases,
+        communication_interval=draft.communication_interval,
         location=draft.location,
         tags=draft.tags,
         metadata=draft.metadata,
@@ -145,11 +171,19 @@ async def add_device(work: Work, draft: DeviceDraft) -> Device:
         version=1,
     )
     ordinal = await device_store.insert_device(work.tx, device)
+    if ordinal is None and called is not None:
+        # Somebody else has just taken what it is called.
+        device = msgspec.structs.replace(device, name=_marked(called), title=called)
+        ordinal = await device_store.insert_device(work.tx, device)
     if ordinal is None:
         raise Conflict.taken("device", "name", device.name)
     device = msgspec.structs.replace(device, ordinal=ordinal)
+    if draft.aliases and not await device_store.replace_aliases(work.tx, device.id, draft.aliases):
+        raise _alias_taken(draft.aliases[0])
     if profile is not None:
         await equip_device(work, device, profile)
+    if type_ is not None:
+        await describe_sensors(work, type_, [device.id])
     work.record("device.create", device.id, after=device)
     work.emit(DeviceCreated(device.id))
     return device
@@ -166,27 +200,43 @@ async def change_device(work: Work, device_id: DeviceId, change: DeviceChange, *
             sent[name] = merge(getattr(before, name), patch)
     if change.location is not UNSET:
         sent["location"] = merge_location(before.location, change.location)
+    is_called_anew = change.title is not UNSET and change.title != (before.title or before.name)
+    if not is_called_anew:
+        # Whoever gives it another name means what people call it.
+        sent["title"] = before.title if sent.get("name", before.name) == before.name else None
     fields = {name: sent.get(name, getattr(before, name)) for name in DeviceDraft.__struct_fields__}
-    return await _write(work, before, DeviceDraft(**fields))
+    draft = DeviceDraft(**fields)
+    if is_called_anew:
+        draft = await _named(work, draft, before.space_id, besides=before.id)
+    return await _write(work, before, draft)
 
 
 @operation(Grant.DEVICES_WRITE)
 async def replace_device(work: Work, device_id: DeviceId, draft: DeviceDraft, *, expected: int | None) -> Device:
-    """Change all fields; what the draft leaves out goes back to its default. It keeps its space and its notes."""
+    """Change all fields; what the draft leaves out goes back to its default.
+
+    It keeps its space, its notes, and what belongs to its type.
+    """
     before = await _lock(work, device_id, expected)
-    return await _write(work, before, msgspec.structs.replace(draft, notes=before.notes))
+    kept = {name: getattr(before, name) for name in _KEPT}
+    title = before.title if draft.name == before.name else None
+    return await _write(work, before, msgspec.structs.replace(draft, title=title, **kept))
+
+
+_KEPT = ("notes", "type_id", "gateway_id", "aliases", "communication_interval")
 
 
 async def _write(work: Work, before: Device, draft: DeviceDraft) -> Device:
+    draft, type_ = await _settle_type(work, draft, before)
     draft.check()
     profile: DeviceProfile | None = None
     if draft.profile is not None and draft.profile != before.profile:
         profile = await types.find_device_profile(work, draft.profile, "/deviceProfile")
     if draft.parent_id is not None and draft.parent_id != before.parent_id:
         await device_store.lock_tree(work.tx, "device")
-        if await device_store.is_below(work.tx, draft.parent_id, before.id):
+        if await device_store.is_below(work.tx, Tree.PARENT, draft.parent_id, before.id):
             raise Invalid.field("/parentDeviceId", "is the device itself or below it")
-    await _check_neighbours(work, draft)
+    await _check_neighbours(work, draft, before)
     await _check_free(work, draft, before.space_id, besides=before.id)
 
     fields: dict[str, Any] = {name: getattr(draft, name) for name in DeviceDraft.__struct_fields__}
@@ -202,9 +252,13 @@ async def _write(work: Work, before: Device, draft: DeviceDraft) -> Device:
     after = msgspec.structs.replace(before, **fields)
     if not await device_store.update_device(work.tx, after):
         raise Conflict.taken("device", "name", after.name)
+    if after.aliases != before.aliases and not await device_store.replace_aliases(work.tx, after.id, after.aliases):
+        raise _alias_taken(after.aliases[0])
     if profile is not None and after.profile_id != before.profile_id:
         await equip_device(work, after, profile)
         work.emit(SensorsChanged(after.id))
+    if type_ is not None:
+        await describe_sensors(work, type_, [after.id])
     work.record("device.update", after.id, before=before, after=after)
     work.emit(DeviceChanged(after.id))
     return after
@@ -218,10 +272,50 @@ async def _lock(work: Work, device_id: DeviceId, expected: int | None) -> Device
     return device
 
 
-async def _check_neighbours(work: Work, draft: DeviceDraft) -> None:
+async def _settle_type(
+    work: Work, draft: DeviceDraft, before: Device | None
+) -> tuple[DeviceDraft, types.DeviceType | None]:
+    """The draft with a type that can be written, and that type when it is new to the device."""
+    if draft.type_id is None or (before is not None and draft.type_id == before.type_id):
+        return draft, None
+    type_ = await types.find_device_type(work, draft.type_id, "/deviceTypeId")
+    match type_.origin:
+        case TypeOrigin.DEFINED:
+            return draft, type_
+        case TypeOrigin.PROFILE:
+            return msgspec.structs.replace(draft, type_id=None, profile=type_.model), None
+    return msgspec.structs.replace(draft, type_id=None, profile=None), None
+
+
+async def _named(work: Work, draft: DeviceDraft, space_id: SpaceId, *, besides: DeviceId | None) -> DeviceDraft:
+    """With a name that is made from the title: the same if it can be, and then it needs no title."""
+    title = draft.title
+    if title is None:
+        return draft
+    draft = msgspec.structs.replace(draft, name=_marked(title))
+    draft.check()
+    if len(title) <= MAX_NAME and not await device_store.is_name_taken(work.tx, space_id, title, besides):
+        return msgspec.structs.replace(draft, name=title, title=None)
+    return draft
+
+
+def _marked(title: str) -> str:
+    mark = f" ({secrets.token_hex(4)})"
+    return title[: MAX_NAME - len(mark)] + mark
+
+
+async def _check_neighbours(work: Work, draft: DeviceDraft, before: Device | None) -> None:
     await check_site(work, draft.site_id)
     if draft.parent_id is not None and await device_store.select_device(work.tx, draft.parent_id) is None:
         raise Invalid.field("/parentDeviceId", "there is no such device")
+    if draft.gateway_id is None or (before is not None and draft.gateway_id == before.gateway_id):
+        return
+    if await device_store.select_device(work.tx, draft.gateway_id) is None:
+        raise Conflict(f"connectedBy: there is no device {draft.gateway_id}")
+    if before is not None:
+        await device_store.lock_tree(work.tx, "gateway")
+        if await device_store.is_below(work.tx, Tree.GATEWAY, draft.gateway_id, before.id):
+            raise Invalid.field("/connectedBy", "is the device itself or connected by it")
 
 
 async def _check_free(work: Work, draft: DeviceDraft, space_id: SpaceId, *, besides: DeviceId | None) -> None:
@@ -229,12 +323,25 @@ async def _check_free(work: Work, draft: DeviceDraft, space_id: SpaceId, *, besi
         raise Conflict.taken("device", "name", draft.name)
     if draft.external_id and await device_store.is_external_id_taken(work.tx, draft.external_id, besides):
         raise Conflict.taken("device", "externalId", draft.external_id)
+    if draft.aliases:
+        taken = await device_store.find_taken_alias(work.tx, draft.aliases, besides)
+        if taken is not None:
+            raise _alias_taken(taken)
+
+
+def _alias_taken(alias: str) -> Conflict:
+    return Conflict.taken("device", "alias", alias)
 
 
 @operation(Grant.DEVICES_WRITE)
 async def delete_device(work: Work, device_id: DeviceId, *, purge: bool, expected: int | None) -> None:
-    """Delete a device and cut its sessions; its certificates are revoked. With `purge` its readings go as well."""
+    """Delete a device and cut its sessions; its certificates are revoked. With `purge` its readings go as well.
+
+    `Conflict` (`in-use`) while it speaks for others.
+    """
     device = await _lock(work, device_id, expected)
+    if await device_store.has_children(work.tx, device_id):
+        raise Conflict("other devices are connected by this one", code="in-use")
     await device_store.delete_device(work.tx, device_id, work.now())
     work.record("device.delete", device_id, before=device)
     work.emit(SessionsRevoked(device_id, None, "the device was deleted"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -11,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from roadstead.core.messages import ValueType
 from roadstead.core.registry.checks import (
     Location,
+    check_aliases,
     check_key,
     check_metadata,
     check_range,
@@ -18,9 +20,13 @@ from roadstead.core.registry.checks import (
     check_text,
     refuse,
 )
+from roadstead.core.types import check_interval
 from roadstead.core.work import Change
 from roadstead.kernel.errors import FieldProblem
-from roadstead.kernel.ids import ComponentId, DeviceId, ProfileId, SensorId, SiteId, SpaceId
+from roadstead.kernel.ids import ComponentId, DeviceId, ProfileId, SensorId, SiteId, SpaceId, TypeId
+
+MAX_NAME = 120
+"""Characters of the name of a device."""
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +76,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int
     """Counts up within the tenant, for APIs with small numbers as ids."""
     name: str
+    title: str | None
+    """What people call it, where that cannot be its name: too long, or another's."""
     external_id: str | None
     serial_number: str | None
     status: DeviceStatus
@@ -78,8 +86,16 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     profile_id: ProfileId | None
     profile: str | None
     """`key@major.minor`."""
+    type_id: TypeId | None
+    """Its type, when that is told by JSON Schema."""
     site_id: SiteId | None
     parent_id: DeviceId | None
+    gateway_id: DeviceId | None
+    """The device that speaks for it."""
+    aliases: list[str]
+    """Other names, each its alone in the tenant."""
+    communication_interval: int | None
+    """Seconds within which it is to be heard; 0: nobody looks; None: as its type says."""
     location: Location | None
     tags: dict[str, str]
     metadata: dict[str, Any]
@@ -93,6 +109,15 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     version: int
 
+    def shown_type(self, organization_id: UUID) -> TypeId:
+        """The device type that shows what it is: its own, that of its profile, or that of devices without either."""
+        return TypeId(self.type_id or self.profile_id or organization_id)
+
+
+def watched_interval(own: int | None, inherited: int | None) -> int | None:
+    """Seconds within which a device is to be heard, by its own word or else its type's; None: nobody looks."""
+    return (inherited if own is None else own) or None
+
 
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
     """A device in a few words, for whoever looks at very many."""
@@ -105,14 +130,21 @@ class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
 class DeviceDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A device to be made."""
 
-    name: str
+    name: str = ""
+    """Empty: made from the title."""
+    title: str | None = None
     external_id: str | None = None
     serial_number: str | None = None
     virtual: bool = False
     profile: str | None = None
     """`key@major.minor`, or `key` for the newest."""
+    type_id: TypeId | None = None
+    """One that shows a profile stands for the profile."""
     site_id: SiteId | None = None
     parent_id: DeviceId | None = None
+    gateway_id: DeviceId | None = None
+    aliases: list[str] = []
+    communication_interval: int | None = None
     location: Location | None = None
     tags: dict[str, str] = {}
     metadata: dict[str, Any] = {}
@@ -122,10 +154,14 @@ class DeviceDraft(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raises `Invalid` with everything that is wrong with it by itself."""
-        problems = check_text("/name", self.name, most=120, least=1)
+        problems = check_text("/name", self.name, most=MAX_NAME, least=1)
+        problems += check_text("/name", self.title, most=255, least=1)
         problems += check_text("/externalId", self.external_id, most=128)
         problems += check_text("/serialNumber", self.serial_number, most=128)
-        problems += check_tags(self.tags) + check_metadata(self.metadata)
+        problems += check_tags(self.tags, longest_key=64 if self.type_id is None else 256)
+        problems += check_metadata(self.metadata) + check_metadata(self.notes, "/notes")
+        problems += check_aliases(self.aliases)
+        problems += check_interval(self.communication_interval, "/communicationInterval")
         problems += self.location.check("/location") if self.location else []
         refuse(problems)
 
@@ -134,12 +170,18 @@ class DeviceChange(Change, frozen=True, kw_only=True):
     """What shall be different about a device. Tags and metadata are merged by who sends the change, not here."""
 
     name: str | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    """The name follows from it."""
     external_id: str | UnsetType | None = UNSET
     serial_number: str | UnsetType | None = UNSET
     virtual: bool | UnsetType = UNSET
     profile: str | UnsetType | None = UNSET
+    type_id: TypeId | UnsetType = UNSET
     site_id: SiteId | UnsetType | None = UNSET
     parent_id: DeviceId | UnsetType | None = UNSET
+    gateway_id: DeviceId | UnsetType | None = UNSET
+    aliases: list[str] | UnsetType = UNSET
+    communication_interval: int | UnsetType | None = UNSET
     location: Mapping[str, Any] | UnsetType | None = UNSET
     """A merge patch."""
     tags: Mapping[str, str | None] | UnsetType | None = UNSET

@@ -1,16 +1,21 @@
 """What filters on devices can say beyond columns, and what selectors of groups mean.
 
 Fields a filter can name: those of `device_store.DEVICE_FIELDS`, and `siteTree` (at a site or below it), `groupId`,
-`deviceProfile` (`key` for any version, or `key@major.minor`).
+`deviceProfile` (`key` for any version, or `key@major.minor`), `type` (the id of the device type that shows what they
+are), `typeName` and `typeCategory` of that type, `tagName` (keys of tags; for patterns that no index serves).
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from roadstead.core import types
-from roadstead.core.registry import group_store
+from roadstead.core.registry import device_store, group_store
 from roadstead.core.registry.group_model import TagExpression, TagOperator, TagSelector
 from roadstead.core.registry.sites import sites_below
 from roadstead.core.work import Work
+from roadstead.kernel.actor import NOBODY
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import (
     NOTHING,
@@ -42,9 +47,23 @@ async def resolve(work: Work, where: Filter) -> Filter:
             case ("deviceProfile",):
                 profiles = [await types.device_profile_ids(work, str(value)) for value in _values(leaf)]
                 return In(("profileId",), tuple(profile_id for ids in profiles for profile_id in ids))
+            case ("type",):
+                return _of_types(work, [value for value in _values(leaf) if isinstance(value, UUID)])
+            case ("typeName",) | ("typeCategory",):
+                name = "name" if leaf.field == ("typeName",) else "category"
+                where = msgspec.structs.replace(leaf, field=(name,))
+                return _of_types(work, await types.device_type_ids(work, where))
+            case ("tagName",):
+                where = msgspec.structs.replace(leaf, field=("tagKey",))
+                return In(("tagKey",), tuple(await device_store.select_tag_keys(work.tx, where)))
         return leaf
 
     return await rewrite(where, change)
+
+
+def _of_types(work: Work, type_ids: Sequence[UUID]) -> Filter:
+    kinds = (NOBODY if type_id == work.actor.organization_id else type_id for type_id in type_ids)
+    return In(("kindId",), tuple(kinds))
 
 
 def _values(leaf: Leaf) -> tuple[Scalar, ...]:

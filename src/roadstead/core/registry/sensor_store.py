@@ -1,11 +1,12 @@
 """The SQL of sensors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from roadstead.core.messages import ValueType
 from roadstead.core.registry.model import Sensor
 from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
 from roadstead.db.filters import Column, ColumnType, Fields, compile_filter
@@ -59,6 +60,30 @@ async def select_device_sensors(tx: Tx, device_id: DeviceId) -> list[Sensor]:
         WHERE sensor.tenant_id = %s AND sensor.device_id = %s ORDER BY sensor.path
     """
     return await tx.all(Sensor, sql, tx.tenant, device_id)
+
+
+async def select_unlike(tx: Tx, device_ids: Sequence[DeviceId], wanted: Mapping[str, ValueType]) -> list[Sensor]:
+    """The sensors of devices at these paths that have another type, or are inactive."""
+    sql = f"""
+        SELECT {_SENSORS.columns} FROM {_SENSORS.source}
+        JOIN unnest(%s::text[], %s::text[]) AS wanted (path, value_type) ON wanted.path = sensor.path
+        WHERE sensor.tenant_id = %s AND sensor.device_id = ANY(%s)
+            AND (sensor.value_type <> wanted.value_type OR NOT sensor.active)
+    """
+    return await tx.all(Sensor, sql, list(wanted), list(wanted.values()), tx.tenant, list(device_ids))
+
+
+async def select_missing(tx: Tx, device_ids: Sequence[DeviceId], paths: Sequence[str]) -> list[tuple[DeviceId, str]]:
+    """The paths at which devices have no sensor."""
+    sql = """
+        SELECT wanted.device_id, wanted.path
+        FROM (SELECT device_id, path FROM unnest(%s::uuid[]) AS device_id, unnest(%s::text[]) AS path) wanted
+        LEFT JOIN sensor ON sensor.tenant_id = %s AND sensor.device_id = wanted.device_id
+            AND sensor.path = wanted.path
+        WHERE sensor.id IS NULL
+    """
+    rows = await tx.rows(sql, list(device_ids), list(paths), tx.tenant)
+    return [(device_id, path) for device_id, path in rows]
 
 
 async def list_sensors(tx: Tx, where: Filter, sort: str | None, page: PageQuery) -> Page[Sensor]:

@@ -1,5 +1,6 @@
 """Live streams: which events somebody wants, where in the log they are, and what each of them says."""
 
+from roadstead.core.streams.buffers import BUFFER_LIFE, find_buffer, keep_buffer
 from roadstead.core.streams.directory import Directory
 from roadstead.core.streams.matching import (
     Channel,
@@ -13,6 +14,8 @@ from roadstead.core.streams.matching import (
 )
 from roadstead.core.streams.model import (
     GRANTS,
+    LOGGED_TOPICS,
+    REPORT_TOPICS,
     UNSERVED_TOPICS,
     DeviceEvent,
     DeviceEventType,
@@ -20,9 +23,12 @@ from roadstead.core.streams.model import (
     FactEvent,
     Gap,
     Live,
+    OccurrenceEvent,
     Parcel,
     Position,
     ReadingEvent,
+    ReportEvent,
+    ReportWish,
     StreamFilter,
     StreamWish,
     Subscription,
@@ -30,10 +36,29 @@ from roadstead.core.streams.model import (
     Topic,
     read_position,
 )
-from roadstead.core.streams.service import open_filter
+from roadstead.core.streams.reports import (
+    find_listening,
+    find_unplaced,
+    find_unread,
+    tell_occurrence,
+    tell_reports,
+)
+from roadstead.core.streams.service import open_filter, open_reports
+from roadstead.core.streams.tickets import (
+    TICKET_LIFE,
+    NewTicket,
+    Ticket,
+    check_ticket,
+    issue_ticket,
+    redeem_ticket,
+)
 
 __all__ = [
+    "BUFFER_LIFE",
     "GRANTS",
+    "LOGGED_TOPICS",
+    "REPORT_TOPICS",
+    "TICKET_LIFE",
     "UNSERVED_TOPICS",
     "Channel",
     "Channels",
@@ -44,20 +69,36 @@ __all__ = [
     "FactEvent",
     "Gap",
     "Live",
+    "NewTicket",
+    "OccurrenceEvent",
     "Parcel",
     "Position",
     "ReadingEvent",
+    "ReportEvent",
+    "ReportWish",
     "StreamFilter",
     "StreamWish",
     "Subscription",
+    "Ticket",
     "Told",
     "TooSlow",
     "Topic",
     "Wanted",
+    "check_ticket",
+    "find_buffer",
     "find_lacking",
+    "find_listening",
+    "find_unplaced",
+    "find_unread",
+    "issue_ticket",
+    "keep_buffer",
     "open_filter",
+    "open_reports",
     "read_fact",
     "read_position",
+    "redeem_ticket",
     "tell_fact",
+    "tell_occurrence",
     "tell_readings",
+    "tell_reports",
 ]

@@ -21,6 +21,7 @@ from roadstead.core.messages import (
 )
 from roadstead.core.streams.directory import Directory
 from roadstead.core.streams.model import (
+    REPORT_TOPICS,
     DeviceEvent,
     DeviceEventType,
     Event,
@@ -54,7 +55,8 @@ class Channels:
     def __init__(self, channels: Iterable[Channel] = ()) -> None:
         self._open: dict[tuple[TenantId, Topic], list[Channel]] = {}
         self._named: dict[tuple[TenantId, Topic, bytes], list[Channel]] = {}
-        self._sites: set[Channel] = set()
+        self._places: set[Channel] = set()
+        self._reports: set[Channel] = set()
         for channel in channels:
             self.add(channel)
 
@@ -66,8 +68,10 @@ class Channels:
             else:
                 for device in channel.filter.devices:
                     self._named.setdefault((channel.tenant, topic, device), []).append(channel)
-        if channel.filter.site_id is not None:
-            self._sites.add(channel)
+        if channel.filter.site_id is not None or channel.filter.scope is not None:
+            self._places.add(channel)
+        if channel.filter.topics & REPORT_TOPICS:
+            self._reports.add(channel)
 
     def remove(self, channel: Channel) -> None:
         """Let one go."""
@@ -77,16 +81,22 @@ class Channels:
             else:
                 for device in channel.filter.devices:
                     _remove(self._named, (channel.tenant, topic, device), channel)
-        self._sites.discard(channel)
+        self._places.discard(channel)
+        self._reports.discard(channel)
 
     def __bool__(self) -> bool:
         """Whether there is any."""
         return bool(self._open or self._named)
 
     @property
-    def mind_sites(self) -> bool:
-        """Whether any of them asks in which site a device stands."""
-        return bool(self._sites)
+    def mind_places(self) -> bool:
+        """Whether any of them asks in which site a device stands, or in which scope."""
+        return bool(self._places)
+
+    @property
+    def mind_reports(self) -> bool:
+        """Whether any of them wants reports."""
+        return bool(self._reports)
 
     def find(self, tenant: TenantId, topic: Topic, device: bytes | None) -> Sequence[Channel]:
         """Those that may want to hear something about a device, or about no device in particular."""

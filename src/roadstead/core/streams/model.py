@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -20,8 +20,10 @@ from roadstead.core.messages import (
     Reading,
     ValueType,
 )
+from roadstead.core.types import Section, Step
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid, TooMany
+from roadstead.kernel.filter import Filter
 from roadstead.kernel.ids import DeviceId, SensorId, SiteId, TenantId
 
 
@@ -35,7 +37,17 @@ class Topic(StrEnum):
     EVENT = "event"
     BINDING = "binding"
     EXPORT = "export"
+    ATTRIBUTES = "attributes"
+    CONFIGURATION = "configuration"
+    OCCURRENCE = "occurrence"
 
+
+REPORT_TOPICS = frozenset({Topic.ATTRIBUTES, Topic.CONFIGURATION, Topic.OCCURRENCE})
+"""For listeners who do not think in sensors: what a device says of a section in one message, and events with all that
+they say. Nobody mixes them with the others, so that the events of a listener keep their order."""
+
+LOGGED_TOPICS = frozenset({Topic.READING, Topic.ATTRIBUTES, Topic.CONFIGURATION})
+"""Those that ACCEPTED tells of; FACTS tells of the others."""
 
 UNSERVED_TOPICS = frozenset({"live"})
 """Topics of the native contract that nothing speaks on yet."""
@@ -48,6 +60,9 @@ GRANTS = {
     Topic.EVENT: Grant.EVENTS_READ,
     Topic.BINDING: Grant.CONFIG_READ,
     Topic.EXPORT: Grant.EXPORTS_READ,
+    Topic.ATTRIBUTES: Grant.READINGS_READ,
+    Topic.CONFIGURATION: Grant.READINGS_READ,
+    Topic.OCCURRENCE: Grant.EVENTS_READ,
 }
 """The right that hearing of a topic needs."""
 
@@ -61,8 +76,22 @@ class StreamWish(msgspec.Struct, frozen=True, kw_only=True):
     site_id: SiteId | None = None
 
 
+class ReportWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody wants to hear who does not think in sensors; everything that is given narrows it."""
+
+    topics: frozenset[Topic]
+    """Of `REPORT_TOPICS`."""
+    device_ids: Sequence[DeviceId] = ()
+    scope: Filter | None = None
+    """Of devices, as they are when they say something."""
+    attributes: Sequence[str] = ()
+    """Paths, of which a message has at least one, or something within it."""
+    configuration: Sequence[str] = ()
+    event_types: Sequence[str] = ()
+
+
 class StreamFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """The same, looked up. Equal filters of one tenant hear the same, which is made once for all of them."""
+    """Either of these, looked up. Equal filters of one tenant hear the same, which is made once for all of them."""
 
     topics: frozenset[Topic]
     devices: frozenset[bytes] | None = None
@@ -71,6 +100,12 @@ class StreamFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Of readings and alerts; None: all."""
     site_id: SiteId | None = None
     """Devices in this site and in those below it."""
+    scope: Filter | None = None
+    """Of reports: devices that this is true for."""
+    paths: frozenset[tuple[Section, tuple[Step, ...]]] = frozenset()
+    """Of reports: sections of which not everything is wanted, and what is wanted of them."""
+    event_types: frozenset[str] | None = None
+    """Of occurrences; None: all."""
 
 
 # --- positions -------------------------------------------------------------------------------------------------------
@@ -166,10 +201,33 @@ class FactEvent(msgspec.Struct, frozen=True):
         return None if isinstance(self.fact, BindingChanged | ExportChanged) else self.fact.device_id
 
 
+class ReportEvent(msgspec.Struct, frozen=True, gc=False):
+    """A device has said something about a section, and it is stored."""
+
+    section: Section
+    device_id: DeviceId
+    at: int
+    """When it was so, ms since 1970."""
+    value: dict[str, Any]
+    """What it has said, by name."""
+
+
+class OccurrenceEvent(msgspec.Struct, frozen=True):
+    """Something has happened to a device."""
+
+    device_id: DeviceId
+    type: str
+    at: datetime
+    data: dict[str, Any] | None
+
+
 class Gap(msgspec.Struct, frozen=True):
     """What came before is not kept any more: the stream goes on with what happened from `since` on."""
 
     since: datetime
+
+
+Body: TypeAlias = ReadingEvent | DeviceEvent | FactEvent | ReportEvent | OccurrenceEvent | Gap
 
 
 class Event:
@@ -177,7 +235,7 @@ class Event:
 
     __slots__ = ("body", "position", "spelled")
 
-    def __init__(self, body: ReadingEvent | DeviceEvent | FactEvent | Gap, position: Position) -> None:
+    def __init__(self, body: Body, position: Position) -> None:
         self.body = body
         self.position = position
         self.spelled: dict[str, bytes] = {}
@@ -233,3 +291,6 @@ class Live(Protocol):
 
     async def subscribe(self, tenant: TenantId, wanted: StreamFilter, after: Position | None) -> Subscription:
         """Listen from now on, or to everything after a position. Raises `Unavailable` when the log is away."""
+
+    async def position_at(self, instant: datetime) -> Position:
+        """What had been logged before an instant, or before the oldest that is kept. `Unavailable` as above."""

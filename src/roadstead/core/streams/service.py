@@ -1,12 +1,18 @@
 """What can be done with live streams."""
 
+from roadstead.core import registry
 from roadstead.core.operation import check_grant, operation
 from roadstead.core.streams import store
-from roadstead.core.streams.model import GRANTS, StreamFilter, StreamWish, Topic
+from roadstead.core.streams.model import GRANTS, ReportWish, StreamFilter, StreamWish, Topic
+from roadstead.core.types import Section, split_path
 from roadstead.core.work import Work
 from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid, NotFound
+from roadstead.kernel.filter import check_size
+
+_MOST_CONDITIONS = 200
+"""Of a scope: it is asked about again and again, and all listeners wait for the answer."""
 
 
 @operation(Grant.READINGS_READ)
@@ -38,4 +44,27 @@ async def open_filter(work: Work, wish: StreamWish) -> StreamFilter:
         devices=frozenset(map(ids.to_bytes, devices)) if wish.device_ids or wish.sensor_ids else None,
         sensors=frozenset(wish.sensor_ids) or None,
         site_id=wish.site_id,
+    )
+
+
+@operation(Grant.READINGS_READ)
+async def open_reports(work: Work, wish: ReportWish) -> StreamFilter:
+    """The same for a listener who wants reports. Devices that do not exist are just not heard.
+
+    Raises `Invalid` for a scope that nothing can be asked with, or that is too large.
+    """
+    for topic in sorted(wish.topics):
+        check_grant(work.actor, GRANTS[topic])
+    if wish.scope is not None:
+        check_size(wish.scope, nodes=_MOST_CONDITIONS)
+        await registry.pick_devices(work, wish.scope, [])
+    devices = map(ids.to_bytes, filter(ids.is_ours, wish.device_ids))
+    paths = [(Section.ATTRIBUTES, path) for path in wish.attributes]
+    paths += [(Section.CONFIGURATION, path) for path in wish.configuration]
+    return StreamFilter(
+        topics=wish.topics,
+        devices=frozenset(devices) if wish.device_ids else None,
+        scope=wish.scope,
+        paths=frozenset((section, split_path(path)[1]) for section, path in paths),
+        event_types=frozenset(wish.event_types) or None,
     )

@@ -16,13 +16,23 @@ from roadstead.core.telemetry.health import (
     load_health,
     report_health,
 )
-from roadstead.core.telemetry.ingest import MOST_ITEMS, Ingested, RefusedItem, take_readings
+from roadstead.core.telemetry.ingest import (
+    MOST_ITEMS,
+    DocumentMessage,
+    Ingested,
+    RefusedItem,
+    TakenMessage,
+    take_document,
+    take_event,
+    take_readings,
+)
 from roadstead.core.telemetry.intake import REPLAY, Intake, Taken, spell_item
 from roadstead.core.telemetry.latest import get_latest, list_latest
 from roadstead.core.telemetry.model import (
     AggregatedBucket,
     AggregatedReadings,
     AggregateQuery,
+    Channel,
     ComponentRow,
     ComponentRows,
     Fill,
@@ -37,10 +47,18 @@ from roadstead.core.telemetry.reads import (
     list_component_rows,
     list_device_readings,
     list_readings,
+    load_channels,
     purge_readings,
     thin_readings,
 )
 from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id
+from roadstead.core.telemetry.sections import (
+    ReportedState,
+    Watch,
+    get_reported_state,
+    list_reported_states,
+    put_together,
+)
 from roadstead.core.telemetry.series import (
     BatchMode,
     BatchQuery,
@@ -51,7 +69,13 @@ from roadstead.core.telemetry.series import (
 )
 from roadstead.core.telemetry.snapshots import Means, Snapshot, get_snapshot, list_means
 from roadstead.core.telemetry.state import FIRMWARE_PATH, Patch, Patches, copy_line
-from roadstead.core.telemetry.state_store import merge_state, select_position, update_firmware, update_position
+from roadstead.core.telemetry.state_store import (
+    merge_state,
+    select_configurations,
+    select_position,
+    update_firmware,
+    update_position,
+)
 
 __all__ = [
     "FIRMWARE_PATH",
@@ -63,10 +87,12 @@ __all__ = [
     "BatchMode",
     "BatchQuery",
     "BatchSeries",
+    "Channel",
     "ComponentRow",
     "ComponentRows",
     "DeviceCatalog",
     "DeviceKey",
+    "DocumentMessage",
     "Fill",
     "HealthQuery",
     "HealthSnapshot",
@@ -80,15 +106,19 @@ __all__ = [
     "ReadingQuery",
     "ReadingStatistics",
     "RefusedItem",
+    "ReportedState",
     "Selection",
     "SensorReading",
     "Snapshot",
     "Taken",
+    "TakenMessage",
+    "Watch",
     "aggregate_readings",
     "copy_line",
     "end_sessions_of_the_dead",
     "get_health",
     "get_latest",
+    "get_reported_state",
     "get_snapshot",
     "get_statistics",
     "insert_quarantined",
@@ -98,17 +128,23 @@ __all__ = [
     "list_latest",
     "list_means",
     "list_readings",
+    "list_reported_states",
+    "load_channels",
     "load_health",
     "merge_state",
     "purge_readings",
+    "put_together",
     "quarantine_id",
     "read_batch",
     "read_metadata",
     "report_health",
     "resume_sessions",
+    "select_configurations",
     "select_living_gateways",
     "select_position",
     "spell_item",
+    "take_document",
+    "take_event",
     "take_readings",
     "thin_readings",
     "update_firmware",

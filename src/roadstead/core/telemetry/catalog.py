@@ -1,7 +1,8 @@
 """Keeps at hand what devices are checked against, and learns what is new."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
 
 from roadstead.core.messages import SensorsChanged, encode_fact
 from roadstead.core.telemetry import descriptions
@@ -24,6 +25,8 @@ class DeviceCatalog:
         self._database = database
         self._most = most
         self._known: dict[DeviceKey, Described] = {}
+        self._aliases: dict[tuple[TenantId, str], DeviceKey] = {}
+        """Which devices had these; what is known of them says whether they still do."""
         self._asking: list[set[DeviceKey | None]] = []
         """For each question under way: what was forgotten meanwhile, so that its answer may be stale. None: all."""
 
@@ -48,6 +51,44 @@ class DeviceCatalog:
             self._known.update((device, known) for device, known in found.items() if device not in forgotten)
             self._bound()
         return answer
+
+    async def resolve(
+        self, wanted: Collection[tuple[TenantId, UUID | str]]
+    ) -> Mapping[tuple[TenantId, UUID | str], tuple[DeviceKey, Described]]:
+        """The devices that have these ids or aliases in their tenants; without those that do not exist.
+
+        `Unavailable` when the database is needed and away.
+        """
+        keys: dict[tuple[TenantId, UUID | str], DeviceKey] = {}
+        strange: list[tuple[TenantId, str]] = []
+        for tenant, name in wanted:
+            if isinstance(name, str):
+                key = self._find_alias(tenant, name)
+                if key is None:
+                    strange.append((tenant, name))
+                else:
+                    keys[tenant, name] = key
+            elif ids.is_ours(name):
+                keys[tenant, name] = ids.to_bytes(name)
+        if strange:
+            async with self._database.tx() as tx:
+                found = await descriptions.select_aliases(tx, strange)
+            if len(self._aliases) + len(found) > self._most:
+                self._aliases.clear()
+            for place, device in found.items():
+                keys[place] = self._aliases[place] = ids.to_bytes(device)
+        described = await self.learn({key: tenant for (tenant, _), key in keys.items()})
+        return {
+            (tenant, name): (key, described[key])
+            for (tenant, name), key in keys.items()
+            if key in described and described[key].tenant == tenant
+        }
+
+    def _find_alias(self, tenant: TenantId, alias: str) -> DeviceKey | None:
+        """The device that had it when it was asked for last, if it still has it."""
+        key = self._aliases.get((tenant, alias))
+        known = self._known.get(key) if key is not None else None
+        return key if known is not None and alias in known.aliases else None
 
     async def create(self, wanted: Sequence[tuple[TenantId, DeviceKey, NewSensor, Rule]]) -> None:
         """Bring sensors into being, each of them once however many ask; afterwards their devices are known anew."""

@@ -31,12 +31,16 @@ class Presences:
 
     def __init__(self) -> None:
         self._presences: dict[bytes, Presence] = {}
+        self.log: list[tuple[TenantId, UUID, datetime, str, int, bool, str]] = []
+        """Every notice: tenant, device, when, gateway, session, whether it came, and why it went."""
 
     def __len__(self) -> int:
         return len(self._presences)
 
     def add(self, tenant: TenantId, device: bytes, received: int, channel: str, notice: SessionNotice) -> None:
         """Take in a notice, in the order of the log. One of an older session changes nothing."""
+        at, arrived = time.from_millis(received), channel == CONNECTED
+        self.log.append((tenant, ids.from_bytes(device), at, notice.gateway, notice.session, arrived, notice.reason))
         known = self._presences.get(device)
         if channel == CONNECTED:
             if known is not None and known.arrived and _is_older(notice, known):
@@ -64,7 +68,7 @@ class Presences:
 
 
 async def update_presence(tx: Tx, presences: Presences) -> None:
-    """Apply notices to the devices and emit what changed. May run twice.
+    """Apply notices to the devices, emit what changed, and write all of them down. May run twice.
 
     A departure counts only for the session the device is known to have. OFFLINE is what an ACTIVE device is while it is
     not connected; states that an operator has set stay.
@@ -100,6 +104,16 @@ async def update_presence(tx: Tx, presences: Presences) -> None:
         *(list(column) for column in zip(*presences.rows(), strict=True)),
     )
     _tell(tx, (row[:4] for row in changed if row[4]))
+    await tx.run(
+        """
+        INSERT INTO device_connection (tenant_id, device_id, at, gateway, session, connected, reason)
+        SELECT n.* FROM unnest(%s::integer[], %s::uuid[], %s::timestamptz[], %s::text[], %s::bigint[], %s::boolean[],
+                               %s::text[]) AS n (tenant_id, device_id, at, gateway, session, connected, reason)
+        JOIN device d ON d.tenant_id = n.tenant_id AND d.id = n.device_id
+        ON CONFLICT DO NOTHING
+        """,
+        *(list(column) for column in zip(*presences.log, strict=True)),
+    )
 
 
 async def select_living_gateways(tx: Tx, lapse_s: float) -> set[str]:

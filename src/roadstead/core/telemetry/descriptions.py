@@ -1,20 +1,23 @@
 """The SQL of what devices are checked against. Asks for devices of all tenants at once: for the system duty only."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 
-from roadstead.core.telemetry.rules import Component, Described, NewSensor, Rule, template_rule
+from roadstead.core.telemetry.rules import Component, Described, KnownType, NewSensor, Rule, template_rule
 from roadstead.core.tenancy import OrganizationSettings, UnknownSensorPolicy
-from roadstead.core.types import ProfileField, SensorProfile, SensorTemplate, ValueType
+from roadstead.core.types import ProfileField, SensorProfile, SensorTemplate, TypeSchema, ValueType
 from roadstead.db import Tx
 from roadstead.kernel import ids
 from roadstead.kernel.ids import ComponentId, TenantId
 
 _CHUNK = 500
+_schemas: WeakValueDictionary[tuple[UUID, int], TypeSchema] = WeakValueDictionary()
+"""Compiled device types by id and version, as long as somebody holds them."""
 _Pairs = tuple[list[TenantId], list[UUID]]
 _Profiled = tuple[SensorProfile, dict[str, SensorTemplate], dict[str, str]]
 
@@ -32,12 +35,14 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
     pairs: _Pairs = [tenant for tenant, _ in wanted], [device for _, device in wanted]
     known = await tx.rows(
         """
-        SELECT d.id, d.tenant_id, t.settings
+        SELECT d.id, d.tenant_id, t.settings, d.type_id, d.gateway_id,
+               ARRAY(SELECT a.alias FROM device_alias a WHERE a.tenant_id = d.tenant_id AND a.device_id = d.id)
         FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, id)
         JOIN device d USING (tenant_id, id) JOIN tenant t USING (tenant_id)
         """,
         *pairs,
     )
+    known_types = await _select_types(tx, {type_id for _, _, _, type_id, _, _ in known if type_id is not None})
     profiles = await _select_profiles(tx, pairs)
     components: defaultdict[UUID, dict[UUID, Component]] = defaultdict(dict)
     for device, id_, key, profile_id in await tx.rows(
@@ -75,9 +80,25 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
             bytes(sensor_ids[id_]),
             tuple(components[id_].values()),
             {},
+            type=known_types.get(type_id),
+            aliases=tuple(aliases),
+            gateway=ids.to_bytes(gateway) if gateway else b"",
         )
-        for id_, tenant, settings in known
+        for id_, tenant, settings, type_id, gateway, aliases in known
     }
+
+
+async def select_aliases(tx: Tx, wanted: Sequence[tuple[TenantId, str]]) -> dict[tuple[TenantId, str], UUID]:
+    """The devices that have these aliases."""
+    rows = await tx.rows(
+        """
+        SELECT a.tenant_id, a.alias, a.device_id
+        FROM unnest(%s::integer[], %s::text[]) AS w (tenant_id, alias) JOIN device_alias a USING (tenant_id, alias)
+        """,
+        [tenant for tenant, _ in wanted],
+        [alias for _, alias in wanted],
+    )
+    return {(TenantId(tenant), alias): device for tenant, alias, device in rows}
 
 
 async def insert_sensors(
@@ -125,6 +146,20 @@ async def insert_sensors(
 
 def _creates(settings: object) -> bool:
     return msgspec.convert(settings, OrganizationSettings).unknown_sensor_policy is UnknownSensorPolicy.AUTO_CREATE
+
+
+async def _select_types(tx: Tx, type_ids: Collection[UUID]) -> dict[UUID, KnownType]:
+    """Device types by id. Of one version of a type there is one, however many devices have it."""
+    if not type_ids:
+        return {}
+    found = {}
+    sql = "SELECT id, version, sections FROM device_type WHERE id = ANY (%s)"
+    for id_, version, sections in await tx.rows(sql, list(type_ids)):
+        schema = _schemas.get((id_, version))
+        if schema is None:
+            schema = _schemas[id_, version] = TypeSchema(sections)
+        found[id_] = KnownType(id_, schema)
+    return found
 
 
 async def _select_profiles(tx: Tx, pairs: _Pairs) -> dict[UUID, _Profiled]:

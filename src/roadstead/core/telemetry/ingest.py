@@ -9,13 +9,13 @@ import msgspec
 from roadstead.core.messages import Reading, Uplink
 from roadstead.core.operation import operation
 from roadstead.core.ports import Refusal, RefusalReason, Reported
-from roadstead.core.telemetry import store
+from roadstead.core.telemetry import descriptions, store
 from roadstead.core.telemetry.intake import Intake, spell_item
 from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id
 from roadstead.core.work import Work
 from roadstead.kernel import ids
 from roadstead.kernel.actor import ActorKind, Grant
-from roadstead.kernel.errors import Forbidden
+from roadstead.kernel.errors import Forbidden, Invalid, NotFound
 from roadstead.kernel.ids import DeviceId
 from roadstead.kernel.time import to_millis
 
@@ -44,6 +44,27 @@ class Ingested(msgspec.Struct, frozen=True):
     refused: list[RefusedItem]
     uplinks: list[Uplink]
     """What was accepted: to be put on the log before this is committed, then stored like what came by MQTT."""
+
+
+class DocumentMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message in a device's own spelling, from somebody who sends it in the device's name."""
+
+    dialect: str
+    channel: str
+    payload: bytes
+    device_id: DeviceId | None = None
+    alias: str | None = None
+    """The device it is about, by one of these; else it is about who sends it."""
+    sender_id: DeviceId | None = None
+    """Who is said to send it; the device it is about, when nobody says so."""
+
+
+class TakenMessage(msgspec.Struct, frozen=True):
+    """What became of it."""
+
+    uplink: Uplink
+    """To be put on the log before this is committed, unless it was refused."""
+    refused: list[RefusedItem]
 
 
 class _Address(msgspec.Struct, rename="camel"):
@@ -90,6 +111,47 @@ async def take_readings(work: Work, intake: Intake, items: Sequence[bytes]) -> I
         refused=await _quarantine(work, uplinks, refused),
         uplinks=await _pack(work, readings, received),
     )
+
+
+@operation(Grant.READINGS_WRITE, changes=False)
+async def take_document(work: Work, intake: Intake, message: DocumentMessage) -> TakenMessage:
+    """Check a report of values by the rules of every door; keep it when it is refused.
+
+    `NotFound` for a device that is not there, `Invalid` when none is named.
+    """
+    return await _take_message(work, intake, message)
+
+
+@operation(Grant.EVENTS_WRITE, changes=False)
+async def take_event(work: Work, intake: Intake, message: DocumentMessage) -> TakenMessage:
+    """The same for an event of a device."""
+    return await _take_message(work, intake, message)
+
+
+async def _take_message(work: Work, intake: Intake, message: DocumentMessage) -> TakenMessage:
+    target = await _find_target(work, message)
+    sender = message.sender_id or target
+    if sender is None:
+        raise Invalid.field("/deviceId", "name a device, by deviceId or alias")
+    for device_id in {sender, target or sender}:
+        if not await store.has_device(work.tx, work.tenant_id, device_id):
+            raise NotFound("device", device_id)
+    received = to_millis(work.now())
+    uplink = Uplink(
+        work.tenant_id, ids.to_bytes(sender), message.dialect, message.channel, received, message.payload, _SOURCE
+    )
+    taken = await intake.take_in([uplink])
+    return TakenMessage(uplink, await _quarantine(work, [uplink], taken.refused))
+
+
+async def _find_target(work: Work, message: DocumentMessage) -> DeviceId | None:
+    if message.alias is None:
+        return message.device_id
+    place = work.tenant_id, message.alias
+    found = (await descriptions.select_aliases(work.tx, [place])).get(place)
+    if found is None:
+        raise NotFound("device", message.alias)
+    return DeviceId(found)
 
 
 async def _find_homes(work: Work, items: Sequence[bytes]) -> list[bytes | Refusal]:

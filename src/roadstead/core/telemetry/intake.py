@@ -7,8 +7,9 @@ import msgspec
 import structlog
 
 from roadstead.core.messages import REFUSED, SESSION, Accepted, Reading, RefusalNotice, Uplink, Value
-from roadstead.core.ports import Codec, Decoded, Refusal, RefusalReason, Reported
+from roadstead.core.ports import Codec, Decoded, Document, Refusal, RefusalReason, Reported
 from roadstead.core.telemetry.catalog import DeviceCatalog
+from roadstead.core.telemetry.documents import MOST_AHEAD_MS, Checked, Sent, check_document
 from roadstead.core.telemetry.rules import (
     MOST_SENSORS,
     Component,
@@ -28,7 +29,6 @@ log = structlog.get_logger()
 REPLAY = "REPLAY"
 """The source of an uplink that was taken out of quarantine."""
 
-_MOST_AHEAD_MS = 300_000
 _MOST_META_BYTES = 10_240
 _BREATH = 500
 _YEAR_9999_MS = 253_402_300_799_999
@@ -47,15 +47,21 @@ class Taken(msgspec.Struct):
     """One for each uplink, in order; without readings when all of them were refused."""
     refused: list[tuple[int, Refusal]]
     """Which uplink, and what of it was refused."""
+    senders: list[tuple[int, Accepted]] = []
+    """Which uplinks were about another device than their sender's, and a message of nothing for that one: it lives."""
+    events: list[tuple[int, bytes, Document]] = []
+    """Which uplinks told of an event, of which device (the 12 bytes of its id), and what."""
 
 
 class Intake:
     """Decodes uplinks with their dialect's codec and checks every value against what is known of its device."""
 
-    def __init__(self, catalog: DeviceCatalog, codecs: Mapping[str, Codec]) -> None:
+    def __init__(self, catalog: DeviceCatalog, codecs: Mapping[str, Codec], *, strict_gateways: bool = False) -> None:
+        """`strict_gateways`: a device speaks for another one only if it connects it, not for all of its tenant."""
         self._catalog = catalog
         self._codecs = codecs
         self._shapes = Shapes()
+        self._strict_gateways = strict_gateways
 
     async def take_in(self, uplinks: Sequence[Uplink]) -> Taken:
         """Check all of these. Sensors that are new and may come into being are there afterwards.
@@ -66,6 +72,7 @@ class Intake:
         accepted: list[Accepted | None] = []
         refused: list[tuple[int, Refusal]] = []
         later: list[tuple[int, _Message]] = []
+        documents: list[Sent] = []
         wanted: _Wanted = {}
         for index, uplink in enumerate(uplinks):
             if index % _BREATH == _BREATH - 1:
@@ -81,7 +88,12 @@ class Intake:
             if plain is not None:
                 accepted.append(plain)
                 continue
-            message = _Message(uplink, known, self._decode(uplink, known))
+            decoded = self._decode(uplink, known)
+            if decoded.document is not None:
+                accepted.append(None)
+                documents.append(Sent(index, uplink, decoded.document))
+                continue
+            message = _Message(uplink, known, decoded)
             message.check()
             if message.new:
                 accepted.append(None)
@@ -100,7 +112,52 @@ class Intake:
                 again.check()
                 accepted[index] = again.accepted()
                 refused += [(index, refusal) for refusal in again.refused]
-        return Taken([item for item in accepted if item is not None], refused)
+        taken = Taken([], refused)
+        if documents:
+            await self._take_documents(documents, accepted, taken)
+        taken.accepted = [item for item in accepted if item is not None]
+        return taken
+
+    async def _take_documents(self, documents: Sequence[Sent], accepted: list[Accepted | None], taken: Taken) -> None:
+        """Check these, each as a whole, for the devices they are about."""
+        checked = await self._check_documents(documents, creates=True)
+        new = {
+            (one.device, sensor.path): (sent.uplink.tenant, one.device, sensor, rule)
+            for sent, one in zip(documents, checked, strict=True)
+            for sensor, rule in one.new
+        }
+        if new:
+            await self._catalog.create(list(new.values()))
+            checked = await self._check_documents(documents, creates=False)
+        for sent, one in zip(documents, checked, strict=True):
+            uplink = sent.uplink
+            taken.refused += [(sent.index, refusal) for refusal in one.refused]
+            if one.is_event:
+                taken.events.append((sent.index, one.device, sent.document))
+            payload = uplink.payload if one.is_event else b""
+            accepted[sent.index] = _accept(uplink, one.readings, device=one.device, payload=payload)
+            if one.device != uplink.device:
+                taken.senders.append((sent.index, _accept(uplink, [])))
+
+    async def _check_documents(self, documents: Sequence[Sent], *, creates: bool) -> list[Checked]:
+        names = {(sent.uplink.tenant, sent.document.about) for sent in documents}
+        targets = await self._catalog.resolve([(tenant, name) for tenant, name in names if name is not None])
+        senders = await self._catalog.learn({sent.uplink.device: sent.uplink.tenant for sent in documents})
+        checked = []
+        for number, sent in enumerate(documents):
+            if number % _BREATH == _BREATH - 1:
+                await asyncio.sleep(0)
+            uplink, about = sent.uplink, sent.document.about
+            sender = senders.get(uplink.device)
+            if about is not None:
+                target = targets.get((uplink.tenant, about))
+            else:
+                target = (uplink.device, sender) if sender is not None and sender.tenant == uplink.tenant else None
+            try:
+                checked.append(check_document(sent, target, strict=self._strict_gateways, creates=creates))
+            except Exception as error:
+                checked.append(Checked(uplink.device, refused=_fault(uplink, error).refused))
+        return checked
 
     def _take_plain(self, uplink: Uplink, known: Described | None) -> Accepted | None:
         """What nearly all messages are: known sensors, right types, within bounds, at a fair time, no metadata.
@@ -132,7 +189,7 @@ class Intake:
             values, at = shape.flatten(values, at)
         fitting = shape.fit(values)
         earliest, newest = (at, at) if isinstance(at, int) else (min(at), max(at))
-        if fitting is None or earliest < 0 or newest > uplink.received + _MOST_AHEAD_MS:
+        if fitting is None or earliest < 0 or newest > uplink.received + MOST_AHEAD_MS:
             return None
         return Accepted(
             uplink.tenant,
@@ -186,7 +243,7 @@ class _Message:
 
     def _take_own(self, readings: Sequence[Reading]) -> None:
         """Values under paths of the platform's own; the codec has checked all but their time."""
-        latest = self.uplink.received + _MOST_AHEAD_MS
+        latest = self.uplink.received + MOST_AHEAD_MS
         if any(not 0 <= reading.at <= latest for reading in readings):
             detail = "the timestamp lies before 1970 or more than five minutes ahead"
             self._refuse_all(_refuse_all(self.uplink, RefusalReason.BAD_TIMESTAMP, detail))
@@ -231,7 +288,7 @@ class _Message:
             self._take(described, index, Reported(path, item.at, value, item.meta))
 
     def _check_frame(self, item: Reported) -> None:
-        if not 0 <= item.at <= self.uplink.received + _MOST_AHEAD_MS:
+        if not 0 <= item.at <= self.uplink.received + MOST_AHEAD_MS:
             ahead = "is more than five minutes ahead" if item.at > 0 else "lies before 1970"
             raise Refused(RefusalReason.BAD_TIMESTAMP, f"the timestamp {ahead}")
         if len(item.meta.encode()) > _MOST_META_BYTES:
@@ -273,10 +330,10 @@ def spell_item(item: Reported) -> bytes:
     return msgspec.json.encode(spelled)
 
 
-def _accept(uplink: Uplink, readings: list[Reading], *, payload: bytes = b"") -> Accepted:
+def _accept(uplink: Uplink, readings: list[Reading], *, device: bytes | None = None, payload: bytes = b"") -> Accepted:
     return Accepted.of(
         uplink.tenant,
-        uplink.device,
+        uplink.device if device is None else device,
         uplink.dialect,
         uplink.channel,
         uplink.received,

@@ -1,6 +1,7 @@
 """Raw readings: of a sensor, of a device, of a component as rows; and deleting them."""
 
 import itertools
+from collections.abc import Sequence
 
 from roadstead.core.operation import operation
 from roadstead.core.ports import PointPosition, Span, StoredPoint
@@ -19,9 +20,10 @@ from roadstead.core.telemetry.model import (
 )
 from roadstead.core.types import is_number
 from roadstead.core.work import Work
+from roadstead.db import Tx
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid, NotFound
-from roadstead.kernel.ids import ComponentId, DeviceId, SensorId
+from roadstead.kernel.ids import ComponentId, DeviceId, SensorId, TenantId
 from roadstead.kernel.page import Page, decode_cursor, encode_cursor
 from roadstead.kernel.time import from_millis, to_millis
 
@@ -94,6 +96,17 @@ async def purge_readings(work: Work, sensor_id: SensorId, span: Span) -> int:
     await renew_latest(work, channel, span)
     work.record("reading.purge", sensor_id, after=PurgedRange(start=span.start, end=span.end, readings=deleted))
     return deleted
+
+
+# --- for the rooms above ---------------------------------------------------------------------------------------------
+
+
+async def load_channels(
+    tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId], paths: Sequence[str]
+) -> dict[tuple[DeviceId, str], Channel]:
+    """Where devices keep what they report at these paths, by device and path; without asking for rights."""
+    found = await store.select_channels_at(tx, tenant, device_ids, paths)
+    return {(channel.device_id, channel.path): channel for channel in found}
 
 
 # --- for this room ---------------------------------------------------------------------------------------------------

@@ -58,11 +58,12 @@ async def insert_quarantined(tx: Tx, entries: Sequence[Quarantined]) -> None:
 
 def _row(entry: Quarantined) -> tuple[object, ...]:
     uplink, refusal = entry.uplink, entry.refusal
+    device = refusal.device or uplink.device
     received_at = time.from_millis(uplink.received)
     return (
         uplink.tenant,
         entry.id,
-        ids.from_bytes(uplink.device) if uplink.device else None,
+        ids.from_bytes(device) if device else None,
         refusal.component,
         storable(refusal.sensor_ref),
         refusal.reason.value,

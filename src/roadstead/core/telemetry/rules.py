@@ -11,7 +11,7 @@ import msgspec
 from roadstead.core import types
 from roadstead.core.messages import Value
 from roadstead.core.ports import RefusalReason
-from roadstead.core.types import ProfileField, SensorProfile, SensorTemplate, ValueType
+from roadstead.core.types import Leaf, ProfileField, SensorProfile, SensorTemplate, TypeSchema, ValueType
 from roadstead.kernel.errors import FieldProblem
 from roadstead.kernel.ids import ComponentId, TenantId, parse_uuid
 
@@ -19,6 +19,7 @@ MOST_SENSORS = 1000
 """How many sensors a device can have by reporting them."""
 
 _MOST_DETAIL = 1000
+_MOST_LEAVES = 10_000
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KINDS: dict[type, ValueType] = {
     float: ValueType.DOUBLE,
@@ -136,6 +137,25 @@ class ListField(msgspec.Struct, frozen=True):
     field: ProfileField
 
 
+class KnownType(msgspec.Struct, frozen=True):
+    """The device type of a device that has one. Devices of one type share it."""
+
+    id: UUID
+    schema: TypeSchema
+    leaves: dict[str, Leaf | None] = {}
+    """What the sensors at paths hold, as far as devices have used these: filled by `leaf`."""
+
+    def leaf(self, path: str) -> Leaf | None:
+        """What the sensor at a path holds; None where nothing is declared."""
+        try:
+            return self.leaves[path]
+        except KeyError:
+            if len(self.leaves) >= _MOST_LEAVES:
+                self.leaves.clear()
+            leaf = self.leaves[path] = self.schema.leaf(path)
+            return leaf
+
+
 Form = tuple[str | tuple[str, ...], ...]
 """How a message looks: what it calls each of its values; for an object also the names in it, in their order."""
 
@@ -154,6 +174,22 @@ class Described(msgspec.Struct):
     """What the device calls its sensors, as far as it has used it: filled by `find`."""
     shapes: dict[Form, Any] = {}
     """What messages must be that look so, as far as the device has sent some: filled by `Shapes`."""
+    type: KnownType | None = None
+    aliases: tuple[str, ...] = ()
+    gateway: bytes = b""
+    """The 12 free bytes of the id of the device that connects it."""
+    places: dict[str, Rule] = {}
+    """The rules by path: filled when a document asks for one."""
+
+    def rule_at(self, path: str) -> Rule | None:
+        """The rule of the sensor that lies there, see `types.spellings`."""
+        if not self.places:
+            self.places.update((rule.path, rule) for rule in self.rules)
+        rule = self.places.get(path)
+        if rule is None and "." in path:
+            others = (self.places.get(spelling) for spelling in types.spellings(path))
+            rule = next((other for other in others if other is not None), None)
+        return rule
 
     def find(self, ref: str) -> Rule | Component | ListField | NewSensor:
         """What `ref` names: a sensor by id, path, `component.key` or its key alone; a component by id or key.

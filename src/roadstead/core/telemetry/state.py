@@ -9,6 +9,8 @@ from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId
 
 FIRMWARE_PATH = "$health/firmwareVersion"
+CONFIGURATION_PATHS = "configuration/"
+"""How the paths begin of what devices say they are set to."""
 Message = Accepted | Logged
 
 
@@ -23,6 +25,11 @@ class Patch(msgspec.Struct):
     newest_at: int
     body: dict[str, tuple[object, ...]]
     """{path: (value, measured at, received at, metadata if any)}."""
+
+    @property
+    def is_about_configuration(self) -> bool:
+        """Whether the device says what it is set to."""
+        return any(path.startswith(CONFIGURATION_PATHS) for path in self.body)
 
 
 class Patches:

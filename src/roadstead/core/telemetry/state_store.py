@@ -1,9 +1,12 @@
 """The SQL of device state and of how far projections are. For the system duty: rows of all tenants at once."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from roadstead.core.messages import DeviceFirmwareChanged, DeviceStatusChanged, encode_fact
+from roadstead.core.telemetry.state import CONFIGURATION_PATHS
+from roadstead.core.types import Section, from_stored, nest
 from roadstead.db import Tx
 from roadstead.kernel import time
 from roadstead.kernel.ids import DeviceId, TenantId
@@ -83,6 +86,24 @@ async def update_firmware(tx: Tx, versions: Sequence[tuple[TenantId, UUID, str]]
     """What devices say they run."""
     for tenant, device, version in await tx.rows(_FIRMWARE, *(list(column) for column in zip(*versions, strict=True))):
         tx.emit(TenantId(tenant), time.now(), encode_fact(DeviceFirmwareChanged(DeviceId(device), version)))
+
+
+async def select_configurations(
+    tx: Tx, devices: Sequence[tuple[TenantId, DeviceId]]
+) -> dict[tuple[TenantId, DeviceId], dict[str, Any]]:
+    """What these devices say they are set to, value by value: those that say nothing are left out."""
+    sql = """
+        SELECT s.tenant_id, s.device_id, jsonb_object_agg(v.key, v.value -> 0)
+        FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, device_id)
+        JOIN device_state s USING (tenant_id, device_id), jsonb_each(s.body) v
+        WHERE starts_with(v.key, %s) GROUP BY s.tenant_id, s.device_id
+    """
+    rows = await tx.rows(sql, [tenant for tenant, _ in devices], [device for _, device in devices], CONFIGURATION_PATHS)
+    found = {}
+    for tenant, device, values in rows:
+        told = nest((path, from_stored(None, value)) for path, value in values.items())
+        found[TenantId(tenant), DeviceId(device)] = told[Section.CONFIGURATION]
+    return found
 
 
 async def select_position(tx: Tx, projection: str) -> int:

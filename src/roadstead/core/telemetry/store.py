@@ -41,6 +41,14 @@ async def select_device_channels(tx: Tx, tenant: TenantId, device_id: DeviceId) 
     return {channel.path: channel for channel in await tx.all(Channel, sql, tenant, device_id)}
 
 
+async def select_channels_at(
+    tx: Tx, tenant: TenantId, device_ids: Sequence[UUID], paths: Sequence[str]
+) -> list[Channel]:
+    """The channels of these devices that lie at these paths."""
+    sql = f"SELECT {_CHANNEL} FROM sensor s WHERE s.tenant_id = %s AND s.device_id = ANY (%s) AND s.path = ANY (%s)"
+    return await tx.all(Channel, sql, tenant, list(device_ids), list(paths))
+
+
 async def select_component_channels(tx: Tx, tenant: TenantId, component_id: ComponentId) -> dict[str, Channel]:
     """The channels of a component by path, in order of the keys."""
     sql = f"SELECT {_CHANNEL} FROM sensor s WHERE s.tenant_id = %s AND s.component_id = %s ORDER BY s.key"
@@ -91,6 +99,12 @@ async def select_states(tx: Tx, tenant: TenantId, selection: Selection, most: in
     """
     states, channels = await tx.keyed(Channel, sql, *params, most)
     return [StatedChannel(channel, state) for channel, state in zip(channels, states, strict=True)]
+
+
+async def select_bodies(tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId]) -> dict[DeviceId, dict[str, State]]:
+    """All newest values of devices, by path; devices that have none are left out."""
+    sql = "SELECT device_id, body FROM device_state WHERE tenant_id = %s AND device_id = ANY (%s)"
+    return dict(await tx.rows(sql, tenant, list(device_ids)))
 
 
 async def select_own_states(tx: Tx, tenant: TenantId, device_id: DeviceId, prefix: str) -> Mapping[str, State]:

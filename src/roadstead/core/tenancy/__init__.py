@@ -10,6 +10,7 @@ from roadstead.core.tenancy.model import (
 )
 from roadstead.core.tenancy.service import (
     change_organization,
+    check_name_is_free,
     delete_organization,
     found_organization,
     get_organization,
@@ -29,6 +30,7 @@ __all__ = [
     "OrganizationStatus",
     "UnknownSensorPolicy",
     "change_organization",
+    "check_name_is_free",
     "delete_organization",
     "found_organization",
     "get_organization",

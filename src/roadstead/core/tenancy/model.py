@@ -100,6 +100,8 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
     slug: str
     settings: OrganizationSettings
     status: OrganizationStatus
+    notes: dict[str, Any] = {}
+    """What only one dialect knows, under its name."""
     created_at: datetime
     updated_at: datetime
     version: int
@@ -113,6 +115,7 @@ class OrganizationDraft(msgspec.Struct, frozen=True, kw_only=True):
     """Unique over the platform, 3 to 40 of a-z, 0-9 and `-`; None: made from the name."""
     settings: dict[str, Any] = {}
     """A merge patch over the defaults."""
+    notes: dict[str, Any] = {}
 
 
 class OrganizationChange(Change, frozen=True, kw_only=True):
@@ -122,6 +125,8 @@ class OrganizationChange(Change, frozen=True, kw_only=True):
     slug: str | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     """A merge patch."""
+    notes: dict[str, Any] | UnsetType = UNSET
+    """By dialect, those that shall be different."""
 
 
 def slug_from(name: str) -> str:

@@ -28,6 +28,9 @@ from roadstead.kernel.page import Page, PageQuery
 DELETE_AFTER = timedelta(days=14)
 """How long a deleted organization can be restored (contract, `organization.delete`)."""
 
+_HIDDEN = frozenset({"notes"})
+"""What people and their bills are called is nothing for the audit log."""
+
 
 @unguarded("whoever has signed in may know the organization this happened in")
 async def get_organization(work: Work) -> Organization:
@@ -37,12 +40,14 @@ async def get_organization(work: Work) -> Organization:
 
 @operation(Grant.ORGANIZATION_WRITE)
 async def change_organization(work: Work, change: OrganizationChange, *, expected: int | None) -> Organization:
-    """Change name, slug or settings. `expected` is the version the caller has seen."""
+    """Change name, slug, settings or notes. `expected` is the version the caller has seen."""
     before = await load_organization(work)
     check_version(before.version, expected)
     sent = change.sent()
     if change.settings is not UNSET:
         sent["settings"] = before.settings.changed(change.settings)
+    if change.notes is not UNSET:
+        sent["notes"] = {**before.notes, **change.notes}
     draft = msgspec.structs.replace(before, **sent)
     if draft.slug != before.slug and await store.is_slug_taken(work.tx, draft.slug):
         raise Conflict.taken("organization", "slug", draft.slug, code="slug-taken")
@@ -50,9 +55,19 @@ async def change_organization(work: Work, change: OrganizationChange, *, expecte
     after = await store.update_organization(work.tx, draft, work.now())
     if after is None:
         raise PreconditionFailed("the organization was changed by somebody else")
-    work.record("organization.update", after.public_id, before=before, after=after)
+    work.record("organization.update", after.public_id, before=before, after=after, hide=_HIDDEN)
     work.emit(OrganizationChanged())
     return after
+
+
+@unguarded("a name that is taken is told to whoever wants it")
+async def check_name_is_free(asked: Account | Work, name: str, *, but: TenantId | None) -> None:
+    """Raises `Conflict` when another organization has this name, for dialects that want names to be unique.
+
+    Until the end of the transaction nobody else takes it in such a dialect.
+    """
+    if await store.is_name_taken(asked.tx, name, but=but):
+        raise Conflict.taken("organization", "name", name)
 
 
 @operation(Grant.ORGANIZATION_DELETE)
@@ -81,6 +96,7 @@ async def found_organization(entry: Entry | Account, draft: OrganizationDraft) -
         slug=draft.slug or slug_from(draft.name),
         settings=OrganizationSettings().changed(draft.settings),
         status=OrganizationStatus.ACTIVE,
+        notes=draft.notes,
         created_at=at,
         updated_at=at,
         version=1,
@@ -98,7 +114,7 @@ async def found_organization(entry: Entry | Account, draft: OrganizationDraft) -
     if isinstance(entry, Account):
         actor = msgspec.structs.replace(entry.actor, tenant_id=number, organization_id=organization.public_id)
     work = Work(actor, entry.tx, entry.ports)
-    work.record("organization.create", organization.public_id, after=organization)
+    work.record("organization.create", organization.public_id, after=organization, hide=_HIDDEN)
     return organization
 
 
@@ -151,6 +167,6 @@ async def _set_status(work: Work, before: Organization, status: OrganizationStat
     after = await store.update_status(work.tx, before.tenant_id, status, delete_at=delete_at, updated_at=work.now())
     if after is None:
         raise NotFound("organization", before.public_id)
-    work.record(action, after.public_id, before=before, after=after)
+    work.record(action, after.public_id, before=before, after=after, hide=_HIDDEN)
     work.emit(OrganizationChanged())
     return after

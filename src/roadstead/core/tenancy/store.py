@@ -12,15 +12,15 @@ from roadstead.db.listing import Condition, Listing, SortKey
 from roadstead.kernel.ids import TenantId
 from roadstead.kernel.page import Page, PageQuery
 
-_COLUMNS = "tenant_id, public_id, name, slug, settings, status, created_at, updated_at, version"
+_COLUMNS = "tenant_id, public_id, name, slug, settings, status, notes, created_at, updated_at, version"
 _LISTING = Listing(columns=_COLUMNS, source="tenant", tie="public_id")
 
 
 async def insert_organization(tx: Tx, organization: Organization) -> TenantId | None:
     """Its new number (the one it comes with is not looked at), or None when the slug is taken."""
     sql = """
-        INSERT INTO tenant (public_id, name, slug, settings, status, created_at, updated_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (slug) DO NOTHING RETURNING tenant_id
+        INSERT INTO tenant (public_id, name, slug, settings, status, notes, created_at, updated_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (slug) DO NOTHING RETURNING tenant_id
     """
     number = await tx.value(
         sql,
@@ -29,6 +29,7 @@ async def insert_organization(tx: Tx, organization: Organization) -> TenantId | 
         organization.slug,
         Jsonb(organization.settings),
         organization.status,
+        Jsonb(organization.notes),
         organization.created_at,
         organization.updated_at,
     )
@@ -61,7 +62,7 @@ async def page_organizations(tx: Tx, tenants: Sequence[TenantId] | None, query: 
 async def update_organization(tx: Tx, organization: Organization, updated_at: datetime) -> Organization | None:
     """As it is now, or None when somebody else has changed it since that version."""
     sql = f"""
-        UPDATE tenant SET name = %s, slug = %s, settings = %s, updated_at = %s, version = version + 1
+        UPDATE tenant SET name = %s, slug = %s, settings = %s, notes = %s, updated_at = %s, version = version + 1
         WHERE tenant_id = %s AND version = %s
         RETURNING {_COLUMNS}
     """
@@ -71,6 +72,7 @@ async def update_organization(tx: Tx, organization: Organization, updated_at: da
         organization.name,
         organization.slug,
         Jsonb(organization.settings),
+        Jsonb(organization.notes),
         updated_at,
         organization.tenant_id,
         organization.version,
@@ -91,6 +93,12 @@ async def update_status(
 async def is_slug_taken(tx: Tx, slug: str) -> bool:
     """Whether any organization of the platform has it. Asked of the whole platform, so it answers yes or no only."""
     return bool(await tx.value("SELECT slug_taken(%s)", slug))
+
+
+async def is_name_taken(tx: Tx, name: str, *, but: TenantId | None) -> bool:
+    """Whether another organization of the platform has it. Until the end of the transaction nobody else can ask."""
+    await tx.run("SELECT pg_advisory_xact_lock(hashtextextended('roadstead.organization_name', 0))")
+    return bool(await tx.value("SELECT tenant_name_taken(%s, %s)", name, but))
 
 
 async def is_platform_empty(tx: Tx) -> bool:

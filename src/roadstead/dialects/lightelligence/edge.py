@@ -6,13 +6,15 @@ What a route needs stands in its `opt`: `permissions` (aliases, all of them), `t
 
 from collections.abc import AsyncIterator, Iterable
 
+import msgspec
 from litestar.types import Scope
 
-from roadstead.core import identity
+from roadstead.core import applications, identity
 from roadstead.core.identity import Bearer, Permission
-from roadstead.core.work import Entry, Work
-from roadstead.kernel.actor import Actor
+from roadstead.core.work import Account, Entry, Work
+from roadstead.kernel.actor import NOBODY, Actor, ActorKind
 from roadstead.kernel.errors import Forbidden, Unauthenticated
+from roadstead.kernel.ids import TenantId
 from roadstead.web.edge import (
     AnyRequest,
     Edge,
@@ -68,6 +70,29 @@ async def provide_work(request: AnyRequest) -> AsyncIterator[Work]:
         yield Work(actor, tx, edge.ports)
 
 
+async def provide_account(request: AnyRequest) -> AsyncIterator[Account]:
+    """What is the caller's own in every tenant, whether or not the token is for one. For people only."""
+    edge: Edge = request.app.state.edge
+    bearer = bearer_of(request.scope)
+    actor = bearer.actor or Actor(
+        kind=ActorKind.USER,
+        id=bearer.subject,
+        name="",
+        tenant_id=TenantId(0),
+        organization_id=NOBODY,
+        grants=frozenset(),
+        request_id=request_id_of(request),
+        address=address_of(request),
+    )
+    async with hold(request) as held:
+        tx = await held.enter_async_context(edge.system_database.tx())
+        account = Account(actor, tx, edge.ports)
+        if not actor.name:
+            person = await identity.get_self(account)
+            account = Account(msgspec.structs.replace(actor, name=person.display_name), tx, edge.ports)
+        yield account
+
+
 async def provide_bearer(request: AnyRequest) -> Bearer:
     """Who calls, for routes that look at more than the tenant."""
     return bearer_of(request.scope)
@@ -84,13 +109,25 @@ def _check_kind(request: AnyRequest, kind: str, bearer: Bearer) -> None:
         bearer.within_tenant()
 
 
+async def authenticate(edge: Edge, token: str, *, address: str, request_id: str) -> Bearer:
+    """Who shows this access token. Raises `Unauthenticated` or `Forbidden` when it is not, or no longer, good."""
+    async with edge.system_database.tx() as tx:
+        return await identify(Entry(tx, edge.ports, address=address, request_id=request_id), token)
+
+
+async def identify(entry: Entry, token: str) -> Bearer:
+    """The same within a transaction."""
+    claims = await identity.read_access_token(entry, token)
+    if claims.client_id is not None:
+        return await applications.authenticate_application(entry, claims)
+    return await applications.restrict(entry, await identity.authenticate_bearer(entry, claims))
+
+
 async def _authenticate(request: AnyRequest) -> Bearer:
-    edge: Edge = request.app.state.edge
     token = credential_of(request)
     if token is None:
         raise Unauthenticated("send 'Authorization: Bearer' with an access token of the realm")
-    async with edge.system_database.tx() as tx:
-        entry = Entry(tx, edge.ports, address=address_of(request), request_id=request_id_of(request))
-        bearer = await identity.authenticate_bearer(entry, token)
+    edge: Edge = request.app.state.edge
+    bearer = await authenticate(edge, token, address=address_of(request), request_id=request_id_of(request))
     request.scope.setdefault("state", {})["bearer"] = bearer
     return bearer

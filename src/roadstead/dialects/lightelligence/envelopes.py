@@ -41,7 +41,7 @@ class Paged(msgspec.Struct, Generic[T], frozen=True):
     data: list[T]
 
 
-PageNumber = Annotated[int, QueryParameter(name="page", ge=0)]
+PageNumber = Annotated[int, QueryParameter(name="page", ge=0, le=2_147_483_647)]
 PageSize = Annotated[int, QueryParameter(name="pageSize", ge=0)]
 """For lists without a documented maximum; 0 asks for `meta` alone."""
 StrictPageSize = Annotated[int, QueryParameter(name="pageSize", ge=1, le=100)]
@@ -70,6 +70,14 @@ def paged_list(items: Sequence[T], page: int, page_size: int, spell: Callable[[T
 
 async def read_json(request: AnyRequest) -> dict[str, Any]:
     """The body as an object; nothing sent is an empty one. Raises `Malformed`, or 415 for another kind of body."""
+    read = await read_any_json(request)
+    if not isinstance(read, dict):
+        raise Invalid("the body must be a JSON object")
+    return read
+
+
+async def read_any_json(request: AnyRequest) -> Any:
+    """`read_json` for bodies that need not be an object."""
     body = await request.body()
     kind = request.content_type[0]
     if (body or kind) and kind not in ("application/json", ""):
@@ -79,12 +87,9 @@ async def read_json(request: AnyRequest) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        read = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Malformed(f"the body is not JSON: {error}") from error
-    if not isinstance(read, dict):
-        raise Invalid("the body must be a JSON object")
-    return read
 
 
 def read_as(body: Any, kind: type[T]) -> T:

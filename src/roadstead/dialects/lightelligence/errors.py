@@ -9,8 +9,10 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from roadstead.dialects.lightelligence.places import REALM_PATHS
 from roadstead.kernel import errors
 from roadstead.kernel.errors import RoadsteadError
+from roadstead.web.ledger import find_refused
 
 log = structlog.get_logger()
 
@@ -59,6 +61,7 @@ class Service(Enum):
     MONITORING = _codes(
         "DEVICE", unauthenticated="ID_UNAUTHORIZED", forbidden="DEVICE_FORBIDDEN_OR_NOT_FOUND", hides=True
     )
+    INGEST = _codes("DEVICE", unauthenticated="ID_UNAUTHORIZED", hides=True)
     STATES = _codes("DEVICESTATE", unauthenticated="ID_UNAUTHORIZED")
     CERTIFICATES = _codes("DEVICECERT", unauthenticated="ID_UNAUTHORIZED", conflict="DEVICECERT_CERT_DUPLICATE")
     DIAGNOSTICS = _codes("DEVICEDIAGNOSTICS", unauthenticated="ID_UNAUTHORIZED")
@@ -88,6 +91,7 @@ class Service(Enum):
         forbidden="STREAMING_INVALID_TOKEN",
     )
     NOTIFICATIONS = _codes("NOTIFICATION", invalid="NOTIFICATION_BAD_REQUEST")
+    NOTIFICATION_LISTS = _codes("NOTIFICATION", invalid="NOTIFICATIONS_BADREQUEST")
     AUDIT = Codes(
         invalid="VALIDATION",
         unauthenticated="UNAUTHORIZED",
@@ -158,8 +162,14 @@ def spell_error(service: Service, error: RoadsteadError) -> tuple[int, str]:
 
 
 def on_failure(request: Request[Any, Any, Any], error: RoadsteadError) -> Response[Any]:
-    """A kind of the core in the words of this dialect."""
+    """A kind of the core in the words of this dialect.
+
+    Where a service has several codes for conflicts, its routes say which: `opt={"conflicts": {<ours>: <theirs>}}`.
+    """
     status, code = spell_error(service_of(request), error)
+    if status == HTTPStatus.CONFLICT:
+        handler = request.scope.get("route_handler")
+        code = (handler.opt if handler is not None else {}).get("conflicts", {}).get(error.code, code)
     headers = {}
     if isinstance(error, (errors.TooMany, errors.Unavailable)):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
@@ -176,7 +186,13 @@ def on_validation(request: Request[Any, Any, Any], error: ValidationException) -
 
 
 def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
-    """No such route, no such method, a body that cannot be read."""
+    """No such route, no such method, a body that cannot be read; or what the ledger says is not offered."""
+    refused = find_refused(__package__, request.method, request.scope["path"]) if error.status_code == 404 else None
+    if refused is not None:
+        return answer_failure(request, 501, "NOT_OFFERED", f"{refused.operation} is not offered here: {refused.note}")
+    if request.scope["path"].startswith(REALM_PATHS):
+        said = {"error": "invalid_request", "error_description": error.detail}
+        return Response(said, status_code=error.status_code, headers=dict(error.headers or {}))
     codes = service_of(request).codes
     code = {400: codes.invalid, 404: codes.not_found}.get(error.status_code, codes.unknown)
     return answer_failure(request, error.status_code, code, error.detail, dict(error.headers or {}))

@@ -8,6 +8,7 @@ from litestar.params import PathParameter
 from msgspec import Meta
 
 from roadstead.core import provisioning
+from roadstead.core.provisioning import CredentialStatus
 from roadstead.core.work import Work
 from roadstead.dialects.native.edge import read_id
 from roadstead.dialects.native.pages import PageShape, page_shape
@@ -17,6 +18,10 @@ from roadstead.kernel.ids import DeviceId
 from roadstead.kernel.page import PageQuery
 
 DevicePath = Annotated[str, PathParameter(name="id")]
+
+
+# The contract has no word for what somebody keeps out for a while.
+_STATUSES = {CredentialStatus.INACTIVE: CredentialStatus.REVOKED}
 
 
 class CredentialShape(Shape):
@@ -30,12 +35,13 @@ class CredentialShape(Shape):
 
     @classmethod
     def of(cls, credential: provisioning.Credential) -> "CredentialShape":
+        status = credential.status(time.now())
         return cls(
             serial_number=credential.serial_number,
             fingerprint_sha256=credential.fingerprint.hex(),
             not_before=credential.not_before.astimezone(UTC),
             not_after=credential.not_after.astimezone(UTC),
-            status=credential.status(time.now()),
+            status=_STATUSES.get(status, status),
         )
 
 

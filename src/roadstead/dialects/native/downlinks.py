@@ -18,6 +18,7 @@ from roadstead.core.downlinks import (
     ConfigurationPart,
     ConfigurationReport,
     Downlink,
+    Manners,
     Spelled,
 )
 from roadstead.core.messages import Uplink
@@ -82,6 +83,8 @@ _response = msgspec.json.Decoder(_CommandResponse).decode
 
 class NativeSpeller:
     """The speller of the native dialect."""
+
+    manners = Manners()
 
     def topic(self, kind: str, organization: UUID, device: DeviceId) -> str | None:
         """See `Speller.topic`."""

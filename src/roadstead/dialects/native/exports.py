@@ -23,7 +23,7 @@ from roadstead.kernel.ids import ExportId, parse_uuid
 from roadstead.kernel.page import Page, PageQuery
 
 ExportPath = Annotated[str, PathParameter(name="id")]
-_PREFIX = {ActorKind.API_KEY: "key_", ActorKind.USER: "user_"}
+_PREFIX = {ActorKind.API_KEY: "key_", ActorKind.APPLICATION: "application_", ActorKind.USER: "user_"}
 
 
 class ExportShape(Shape, kw_only=True):

@@ -1,6 +1,5 @@
 """What a live stream needs, however it travels: who may hear what, for how long, and how events are spelled."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
@@ -18,13 +17,16 @@ from roadstead.core.messages import (
 )
 from roadstead.core.streams import (
     GRANTS,
+    REPORT_TOPICS,
     UNSERVED_TOPICS,
     DeviceEvent,
     Event,
     FactEvent,
     Gap,
+    OccurrenceEvent,
     Parcel,
     ReadingEvent,
+    ReportEvent,
     StreamFilter,
     StreamWish,
     Subscription,
@@ -39,11 +41,9 @@ from roadstead.kernel.errors import Forbidden, Invalid
 from roadstead.kernel.ids import DeviceId, SensorId, SiteId
 from roadstead.kernel.time import from_millis
 from roadstead.web.edge import Edge
+from roadstead.web.listening import follow
 
-KEEP_ALIVE_S = 15.0
-STALL_S = 20.0
-"""How long a listener may keep us waiting before it is given up."""
-_LEAST_PACE_S = 0.005
+_TOPICS = [topic for topic in Topic if topic not in REPORT_TOPICS]
 
 
 class Listening(msgspec.Struct, frozen=True):
@@ -60,17 +60,8 @@ class Listening(msgspec.Struct, frozen=True):
 
         Ends by raising what ends it: the credential is not good any more, or the listener is too slow.
         """
-        loop = asyncio.get_running_loop()
-        spoke_at = loop.time()
-        while True:
-            left_s = spoke_at + KEEP_ALIVE_S - loop.time()
-            parcels = await self.subscription.next(max(min(left_s, self.edge.vigil.every_s), 0.0))
-            await self._check()
-            if parcels or loop.time() >= spoke_at + KEEP_ALIVE_S:
-                yield parcels
-                spoke_at = loop.time()
-                if self.edge.live.pace_s > _LEAST_PACE_S:
-                    await asyncio.sleep(self.edge.live.pace_s)
+        async for parcels in follow(self.edge, self.subscription, self._check):
+            yield parcels
 
     async def _check(self) -> None:
         actor = await self.edge.vigil.check(
@@ -107,8 +98,8 @@ def _read_topics(text: str) -> frozenset[Topic]:
     for name in names:
         if name in UNSERVED_TOPICS:
             raise Invalid.field("topics", f"nothing is told about '{name}' yet", code="not-served", place="query")
-        if name not in Topic.__members__.values():
-            raise Invalid.field("topics", f"'{name}' is not one of {', '.join(Topic)}", place="query")
+        if name not in _TOPICS:
+            raise Invalid.field("topics", f"'{name}' is not one of {', '.join(_TOPICS)}", place="query")
     if not names:
         raise Invalid.field("topics", "is required", code="required", place="query")
     return frozenset(map(Topic, names))
@@ -196,6 +187,8 @@ def name_of(event: Event) -> str:
             return body.topic
         case Gap():
             return "gap"
+        case ReportEvent() | OccurrenceEvent():
+            raise _not_ours()
 
 
 def data_of(event: Event) -> bytes:
@@ -227,6 +220,12 @@ def _shape_of(event: Event) -> Shape:
             return _shape_of_fact(body)
         case Gap() as body:
             return GapShape(start=body.since)
+        case ReportEvent() | OccurrenceEvent():
+            raise _not_ours()
+
+
+def _not_ours() -> TypeError:
+    return TypeError("topics of this API do not tell this")
 
 
 def _shape_of_fact(body: FactEvent) -> Shape:

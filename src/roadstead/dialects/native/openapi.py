@@ -14,7 +14,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
 from roadstead import __version__
-from roadstead.dialects.native.examples import ANSWERS, BODIES
+from roadstead.dialects.native.example_answers import ANSWERS
+from roadstead.dialects.native.examples import BODIES
 from roadstead.dialects.native.openapi_parts import CONTENTS, DESCRIPTION, PROBLEMS, REQUESTS, TAGS
 from roadstead.dialects.native.problems import MEDIA_TYPE
 

@@ -14,11 +14,12 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from roadstead.core import streams
 from roadstead.core.streams import Event, Position, read_position
 from roadstead.core.work import Work
-from roadstead.dialects.native.listening import STALL_S, Listening, data_of, name_of, read_wish
+from roadstead.dialects.native.listening import Listening, data_of, name_of, read_wish
 from roadstead.dialects.native.problems import problem_of
 from roadstead.dialects.native.stream_ws import listen_by_websocket, upgrade_to_websocket
 from roadstead.kernel.errors import RoadsteadError, Unauthenticated
 from roadstead.web.edge import AnyRequest, Edge, credential_of
+from roadstead.web.listening import STALL_S
 
 log = structlog.get_logger()
 

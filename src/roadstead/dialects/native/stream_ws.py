@@ -17,13 +17,14 @@ from litestar.params import QueryParameter
 from roadstead.core import streams
 from roadstead.core.streams import Event, Position, read_position
 from roadstead.core.work import Work
-from roadstead.dialects.native.listening import STALL_S, Listening, data_of, identify, name_of, read_wish
+from roadstead.dialects.native.listening import Listening, data_of, identify, name_of, read_wish
 from roadstead.dialects.native.problems import FieldErrorShape, spell_field, status_of
 from roadstead.dialects.native.shapes import Shape
 from roadstead.kernel.errors import Invalid, PreconditionFailed, RoadsteadError, Unauthenticated
 from roadstead.kernel.ids import new_id
 from roadstead.web.addresses import address_in
 from roadstead.web.edge import Edge
+from roadstead.web.listening import STALL_S, until_one_ends
 
 PROTOCOL = "roadstead.v1"
 _BEARER = "bearer."
@@ -69,7 +70,7 @@ async def listen_by_websocket(socket: AnySocket) -> None:
     try:
         listening = await _open(socket, offered)
         try:
-            await _converse(socket, listening)
+            await until_one_ends(_speak(socket, listening), _hear(socket))
         finally:
             await listening.subscription.close()
     except RoadsteadError as error:
@@ -114,20 +115,6 @@ def _read_credential(socket: AnySocket, offered: Sequence[str]) -> str:
         if protocol.startswith(_BEARER):
             return protocol.removeprefix(_BEARER)
     raise Unauthenticated("send 'Authorization: Bearer', or offer the subprotocols roadstead.v1 and bearer.<token>")
-
-
-async def _converse(socket: AnySocket, listening: Listening) -> None:
-    """Speak until something ends it; hear nothing but the end."""
-    speaking = asyncio.create_task(_speak(socket, listening))
-    hearing = asyncio.create_task(_hear(socket))
-    try:
-        done, _ = await asyncio.wait({speaking, hearing}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in (speaking, hearing):
-            task.cancel()
-        await asyncio.gather(speaking, hearing, return_exceptions=True)
 
 
 async def _speak(socket: AnySocket, listening: Listening) -> None:

@@ -8,8 +8,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     connections: int = 50_000
     """Of one process; those that come after are closed at once."""
-    packet_bytes: int = 1_048_576
-    """Largest packet taken from a device."""
+    packet_bytes: int = 1_114_112
+    """Largest packet taken from a device: 1 MiB of payload with its topic."""
     connect_bytes: int = 65_536
     """Largest first packet: nobody is known yet."""
     connect_s: float = 10.0

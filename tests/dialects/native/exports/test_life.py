@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from roadstead.core import exports
+from roadstead.core.files import JobClaim
 from roadstead.core.messages import ExportChanged, decode_fact
 from roadstead.kernel.errors import Unavailable
 from roadstead.workers.exports import ExportWorker
@@ -57,11 +58,11 @@ async def test_a_worker_that_dies_is_followed_by_another_and_the_third_time_is_t
     async def die() -> None:
         """A worker takes it on, leaves a file, and is never heard of again."""
         job = None
-        while job is None or str(job.export.id) != asked["id"]:
+        while job is None or str(job.id) != asked["id"]:
             async with acme.edge.system_database.tx() as tx:
-                job = await exports.claim_job(tx)
+                job = await exports.JOBS.claim(tx)
             assert job is not None
-        await acme.edge.ports.blobs.put(f"{acme.organization_id}/{job.export.file_name}", b"half of it")
+        await acme.edge.ports.blobs.put(f"{acme.organization_id}/{exports.file_name(job.id, job.lease)}", b"half of it")
         assert (await get(acme, asked["id"]))["status"] == "RUNNING"
         await make_due(acme, asked["id"])
 
@@ -87,16 +88,16 @@ async def test_a_worker_that_comes_too_late_spoils_nothing(acme: Tenant, fleet: 
     asked = await ask(acme, "DEVICE", fleet["pump"])
     late: list[Any] = []
     async with acme.edge.system_database.tx() as tx:
-        while not late or str(late[-1].export.id) != asked["id"]:
-            late.append(await exports.claim_job(tx))
+        while not late or str(late[-1].id) != asked["id"]:
+            late.append(await exports.JOBS.claim(tx))
     await make_due(acme, asked["id"])
     while (export := await get(acme, asked["id"]))["status"] == "RUNNING":
         assert await worker.work_once()
     async with acme.edge.system_database.tx() as tx:
-        assert not await exports.renew_job(tx, late[-1], readings=1)
-        assert not await exports.finish_job(tx, late[-1], size_bytes=1, readings=1)
-        await exports.fail_job(tx, late[-1], "too late")
-        await exports.interrupt_job(tx, late[-1])
+        assert not await exports.JOBS.renew(tx, late[-1], readings=1)
+        assert not await exports.JOBS.finish(tx, late[-1], size_bytes=1, readings=1)
+        await exports.JOBS.fail(tx, late[-1], "too late")
+        await exports.JOBS.interrupt(tx, late[-1])
     assert await get(acme, asked["id"]) | {"downloadUrl": ""} == export | {"downloadUrl": ""}
     assert table(await fetch(acme, export)).num_rows == 4
 
@@ -106,11 +107,11 @@ async def test_a_lease_that_is_renewed_just_after_the_end_costs_nothing(
 ) -> None:
     asked = await ask(acme, "DEVICE", fleet["pump"])
 
-    async def renew(_: object, job: exports.Job, *, readings: int) -> bool:
-        return (await wait_for(acme, str(job.export.id), lambda export: export["status"] == "READY")) is None
+    async def renew(_: object, job: JobClaim, *, readings: int) -> bool:
+        return (await wait_for(acme, str(job.id), lambda export: export["status"] == "READY")) is None
 
     with monkeypatch.context() as patched:
-        patched.setattr(exports, "renew_job", renew)
+        patched.setattr(exports.JOBS, "renew", renew)
         export = await made(acme, worker, asked["id"])
     assert table(await fetch(acme, export)).num_rows == 4
 

@@ -13,9 +13,9 @@ from roadstead.kernel.page import Page, PageQuery
 
 _MEMBER = "m.person_id, p.email, p.name, m.role, m.joined_at, m.last_seen_at"
 _MEMBERS = Listing(columns=_MEMBER, source="membership m JOIN person p ON p.id = m.person_id", tie="m.person_id")
-_INVITATION = "tenant_id, id, email, role, invited_by, created_at, expires_at, accepted_at, revoked_at"
+_INVITATION = "tenant_id, id, email, role, invited_by, created_at, expires_at, accepted_at, revoked_at, declined_at"
 _INVITATIONS = Listing(columns=_INVITATION, source="invitation")
-_OPEN = "accepted_at IS NULL AND revoked_at IS NULL AND expires_at > %s"
+_OPEN = "accepted_at IS NULL AND revoked_at IS NULL AND declined_at IS NULL AND expires_at > %s"
 
 
 async def page_members(
@@ -36,6 +36,12 @@ async def select_member(tx: Tx, tenant: TenantId, person: UUID) -> Member | None
     """One member."""
     sql = f"SELECT {_MEMBER} FROM {_MEMBERS.source} WHERE m.tenant_id = %s AND m.person_id = %s"
     return await tx.one(Member, sql, tenant, person)
+
+
+async def select_emails(tx: Tx, tenant: TenantId, people: Sequence[UUID]) -> dict[UUID, str]:
+    """The addresses of those of these people who are members."""
+    sql = f"SELECT m.person_id, p.email FROM {_MEMBERS.source} WHERE m.tenant_id = %s AND m.person_id = ANY (%s)"
+    return dict(await tx.rows(sql, tenant, list(people)))
 
 
 async def select_member_named(tx: Tx, tenant: TenantId, email: str) -> Member | None:

@@ -6,6 +6,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from roadstead.core.identity.model import Membership, Person, Secrets
+from roadstead.core.identity.store.roles import HELD_BY_MEMBER
 from roadstead.db import Tx
 from roadstead.kernel.ids import TenantId, UserId
 
@@ -42,8 +43,8 @@ async def update_person(tx: Tx, person: Person, at: datetime) -> None:
 
 async def select_memberships(tx: Tx, person: UserId) -> list[Membership]:
     """The organizations of a person, the one used last first, then in the order of joining."""
-    sql = """
-        SELECT m.tenant_id, t.public_id AS organization_id, t.status, m.role
+    sql = f"""
+        SELECT m.tenant_id, t.public_id AS organization_id, t.status, m.role, {HELD_BY_MEMBER} AS held
         FROM membership m JOIN tenant t USING (tenant_id) JOIN person p ON p.id = m.person_id
         WHERE m.person_id = %s
         ORDER BY m.tenant_id IS NOT DISTINCT FROM p.last_tenant_id DESC, m.joined_at, m.tenant_id

@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 
 from roadstead.core.identity.model import Session
+from roadstead.core.identity.role_model import HeldRole
+from roadstead.core.identity.store.roles import HELD_BY_MEMBER
 from roadstead.db import Tx
 from roadstead.kernel.actor import Role
 from roadstead.kernel.ids import TenantId, UserId
@@ -23,6 +25,8 @@ class KnownSession(msgspec.Struct, frozen=True, kw_only=True):
     person_id: UserId
     person_name: str
     role: Role
+    held: list[HeldRole] | None
+    """What they were given beside it."""
     last_seen_at: datetime | None
     public_jwk: dict[str, Any]
 
@@ -40,9 +44,10 @@ async def select_known_session(
     tx: Tx, *, organization_id: UUID, session_id: UUID, key_id: str, at: datetime, key_retired_after: datetime
 ) -> KnownSession | None:
     """The session, if it is still open, its person still a member, and the key one that may have signed its token."""
-    sql = """
+    sql = f"""
         SELECT t.tenant_id, t.public_id AS organization_id, t.status, s.person_id,
-               coalesce(nullif(p.name, ''), p.email) AS person_name, m.role, m.last_seen_at, k.public_jwk
+               coalesce(nullif(p.name, ''), p.email) AS person_name, m.role, {HELD_BY_MEMBER} AS held, m.last_seen_at,
+               k.public_jwk
         FROM tenant t
         JOIN session s ON s.tenant_id = t.tenant_id AND s.id = %s
         JOIN membership m ON m.tenant_id = s.tenant_id AND m.person_id = s.person_id
@@ -84,9 +89,10 @@ async def revoke_session(tx: Tx, tenant: TenantId, session: UUID, at: datetime) 
 
 
 async def revoke_sessions_of_person(tx: Tx, person: UserId, at: datetime, *, but: UUID | None = None) -> int:
-    """All sessions of a person in all organizations; says how many were open."""
-    sql = "UPDATE session SET revoked_at = %s WHERE person_id = %s AND revoked_at IS NULL AND id IS DISTINCT FROM %s"
-    return await tx.run(sql, at, person, but)
+    """All sessions of a person in all organizations, and those of the realm; says how many were open."""
+    open_ones = "revoked_at IS NULL AND id IS DISTINCT FROM %s"
+    await tx.run(f"UPDATE realm_session SET revoked_at = %s WHERE person_id = %s AND {open_ones}", at, person, but)
+    return await tx.run(f"UPDATE session SET revoked_at = %s WHERE person_id = %s AND {open_ones}", at, person, but)
 
 
 async def revoke_sessions_of_member(tx: Tx, tenant: TenantId, person: UserId, at: datetime) -> int:

@@ -1,0 +1,1 @@
+"""The SQL of applications; nobody else imports it."""

@@ -1,0 +1,43 @@
+"""Ledgers of dialects: every operation of the original, and what we do about it."""
+
+import csv
+import re
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+_PARAMETER = re.compile(r"\\\{\w+\\\}")
+
+
+class LedgerLine(msgspec.Struct, frozen=True):
+    """One operation of the original."""
+
+    method: str
+    path: str
+    operation: str
+    status: str
+    """`served`, `partial` or `refused`."""
+    note: str
+
+
+def read_ledger(package: str) -> list[LedgerLine]:
+    """Every operation of a dialect, in the order of its contract; `package` is where the dialect lies."""
+    with (resources.files(package) / "ledger.tsv").open() as lines:
+        return [LedgerLine(**row) for row in csv.DictReader(lines, delimiter="\t")]
+
+
+def find_refused(package: str, method: str, path: str) -> LedgerLine | None:
+    """The refused operation at this place, so that a program learns why instead of guessing."""
+    return next(
+        (line for line, pattern in _refused(package) if line.method == method and pattern.fullmatch(path)), None
+    )
+
+
+@cache
+def _refused(package: str) -> list[tuple[LedgerLine, re.Pattern[str]]]:
+    return [
+        (line, re.compile(_PARAMETER.sub("[^/]+", re.escape(line.path))))
+        for line in read_ledger(package)
+        if line.status == "refused"
+    ]

@@ -1,0 +1,113 @@
+"""Follows the facts of the core, each taken up once, whatever happens to this process."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from roadstead.bus import FACTS, Bus, Pack, Reader, Start
+from roadstead.core import telemetry
+from roadstead.core.messages import AnyFact, FactMessage, decode_fact
+from roadstead.db import Database, Tx
+from roadstead.kernel.ids import TenantId
+from roadstead.workers.patience import patiently
+from roadstead.workers.turns import Turn
+
+log = structlog.get_logger()
+
+_MOST_FACTS = 1_000
+_GATHER_S = 0.02
+_IDLE_S = 1.0
+
+_message = msgspec.msgpack.Decoder(FactMessage).decode
+
+
+class TakeFacts(Protocol):
+    """Takes up what facts mean, in a transaction."""
+
+    def __call__(self, tx: Tx, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool) -> Awaitable[None]:
+        """`lost`: there were others before these that nobody can tell any more."""
+
+
+class FactFollower:
+    """Reads FACTS in batches. Its place there is written with what was taken up: a crash loses and doubles none.
+
+    One worker works at a time; others wait in reserve.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        database: Database,
+        turn: Turn,
+        name: str,
+        take: TakeFacts,
+        done: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`name`: of the place in FACTS, in the table of projections. `done` is called after each commit."""
+        self._bus = bus
+        self._database = database
+        self._turn = turn
+        self._name = name
+        self._take = take
+        self._done = done
+
+    async def run(self) -> None:
+        """Until cancelled. Servers that are away are waited for."""
+        while True:
+            async with self._turn.taken() as lost:
+                following = asyncio.create_task(self._follow(), name=f"facts for {self._name}")
+                losing = asyncio.create_task(lost.wait())
+                try:
+                    await asyncio.wait([following, losing], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    following.cancel()
+                    losing.cancel()
+                    await asyncio.gather(following, losing, return_exceptions=True)
+                if not following.cancelled():
+                    following.result()
+
+    async def _follow(self) -> None:
+        position = await patiently("database", self._select_position)
+        reader = Reader(self._bus, FACTS, start=Start(sequence=position + 1))
+        await reader.open()
+        try:
+            while True:
+                packs = await self._gather(reader)
+                if packs:
+                    await patiently("database", partial(self._note, packs))
+                    self._done()
+        finally:
+            await reader.close()
+
+    async def _gather(self, reader: Reader) -> list[Pack]:
+        packs: list[Pack] = []
+        until = time.monotonic() + _IDLE_S
+        while len(packs) < _MOST_FACTS:
+            pack = await reader.next(max(until - time.monotonic(), 0))
+            if pack is None:
+                break
+            if not packs:
+                until = time.monotonic() + _GATHER_S
+            packs.append(pack)
+        return packs
+
+    async def _note(self, packs: list[Pack]) -> None:
+        facts: list[tuple[TenantId, AnyFact]] = []
+        for pack in packs:
+            try:
+                message = _message(pack.payload)
+                facts.append((message.tenant, decode_fact(message.fact)))
+            except msgspec.DecodeError as error:
+                log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
+        async with self._database.tx() as tx:
+            await self._take(tx, facts, lost=any(pack.gap for pack in packs))
+            await telemetry.update_position(tx, self._name, packs[-1].sequence)
+
+    async def _select_position(self) -> int:
+        async with self._database.tx() as tx:
+            return await telemetry.select_position(tx, self._name)
