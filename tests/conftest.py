@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from typing import Any, cast
 
 import httpx
+import hypothesis
 import msgspec
 import pytest
 import pytest_asyncio
@@ -54,6 +55,10 @@ def _drop_good_news(_: Any, method: str, event: structlog.typing.EventDict) -> s
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+# How long an example takes says something about the machine and what else it does.
+hypothesis.settings.register_profile("here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("here")
 
 structlog.configure(processors=[_drop_good_news, *structlog.get_config()["processors"]])
 

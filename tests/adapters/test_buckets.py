@@ -213,7 +213,7 @@ points = some.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     points=points,
     offset=some.integers(0, 5 * 1440),

@@ -18,7 +18,7 @@ from roadstead.workers.commands import CommandTimers
 from roadstead.workers.control import ControlWorker
 from roadstead.workers.outbox import OutboxRelay
 from roadstead.workers.turns import Turn
-from tests.app.test_gateway import Device, enrolled, topic_of
+from tests.app.gateway import Device, enrolled, topic_of
 from tests.conftest import Tenant
 
 Answer = Callable[[dict[str, Any]], list[dict[str, Any]]]

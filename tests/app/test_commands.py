@@ -12,7 +12,7 @@ from roadstead.core.ports import Ports
 from roadstead.db import Database
 from roadstead.supervisor.servers import Servers
 from tests.app.commands import Worker, carrying, look, ok, place_of, reach, send
-from tests.app.test_gateway import Running, running_gateway, until
+from tests.app.gateway import Running, running_gateway, until
 from tests.conftest import Tenant
 
 

@@ -18,7 +18,7 @@ from roadstead.db import Database
 from roadstead.kernel.ids import DeviceId
 from roadstead.supervisor.servers import Servers
 from tests.app.commands import carrying, ok
-from tests.app.test_gateway import Device, Running, running_gateway, until
+from tests.app.gateway import Device, Running, running_gateway, until
 from tests.conftest import Tenant
 from tests.dialects.lightelligence import fleet
 from tests.dialects.lightelligence.contract import Client

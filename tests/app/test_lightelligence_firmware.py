@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import UUID
 
 from roadstead.kernel.ids import DeviceId
-from tests.app.test_gateway import Running
+from tests.app.gateway import Running
 from tests.app.test_lightelligence_downlinks import Lamp, _carried, gateway
 from tests.conftest import Tenant
 from tests.dialects.lightelligence.contract import Client

@@ -15,7 +15,7 @@ from roadstead.core.ports import Ports
 from roadstead.db import Database
 from roadstead.kernel.ids import DeviceId, to_bytes
 from roadstead.supervisor.servers import Servers
-from tests.app.test_gateway import Device, Running, read_uplinks, running_gateway, until
+from tests.app.gateway import Device, Running, read_uplinks, running_gateway, until
 from tests.conftest import Tenant
 from tests.core.provisioning.devices import key_pem, make_key, self_signed
 from tests.fleet import add_device

@@ -159,7 +159,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(things=st.lists(THINGS, min_size=1, max_size=4), tree=TREES)
 def test_a_filter_selects_the_rows_it_is_true_for(
     connection: psycopg.Connection[Any], things: list[Thing], tree: Filter

@@ -258,7 +258,7 @@ async def test_whatever_happens_a_command_goes_forward_only_and_is_told_of_once(
     await asyncio.to_thread(
         run_state_machine_as_test,
         lambda: Life(world),  # type: ignore[arg-type]  # anything that makes one will do
-        settings=settings(max_examples=12, stateful_step_count=25, deadline=None),
+        settings=settings(max_examples=12, stateful_step_count=25),
     )
     async with globex.work() as work:
         assert (await commands.get_command(work, other, theirs.id)).status is S.PENDING

@@ -140,7 +140,7 @@ _CONDITIONS = {type_: _conditions(type_) for type_ in ValueType}
 
 
 @given(stories())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_evaluation_does_what_the_language_says_across_restarts(story: Story) -> None:
     try:
         condition = read_condition(story.condition)
@@ -183,7 +183,7 @@ def _tell(oracle: Oracle, places: list[int], heard: Heard, wall: int, *, muted: 
 @given(
     st.lists(st.tuples(st.integers(1, 5_000), st.floats(-1e6, 1e6)), max_size=400), st.sampled_from([10_000, 64_000])
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_window_never_holds_more_than_its_parts(readings: list[tuple[int, float]], length_ms: int) -> None:
     for function in WindowFunction:
         window, at = Window(length_ms, FOLDS[function]), START

@@ -432,7 +432,7 @@ async def test_the_quick_way_decides_as_the_long_one_does(acme: Tenant, system_d
     await quick.take_in([uplink(acme.tenant_id, device, item("d", 1.0))])  # from here on nothing has to wait
     taken: Counter[str] = Counter()
 
-    @settings(max_examples=600, deadline=None)
+    @settings(max_examples=600)
     @given(_messages)
     @example([item("d", 1), item("low", 5.0), item("i", 3), item("b", True), item("s", "eco")])
     @example([item("d", 1.0), item("d", 2.0, "2026-01-01T00:00:00.5Z")])

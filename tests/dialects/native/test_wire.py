@@ -152,7 +152,7 @@ def test_an_answer_to_a_command_says_which_and_how_it_went() -> None:
         assert isinstance(refusal, Refusal) and refusal.reason is reason and refusal.whole
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     payload=st.binary(max_size=80)
     | st.dictionaries(
@@ -174,7 +174,7 @@ _json = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(payload=st.binary(max_size=80) | _json, channel=st.sampled_from(["readings", "health", "status"]))
 def test_nothing_makes_it_raise_and_nothing_is_lost(payload: object, channel: str) -> None:
     found = decode(payload, channel)

@@ -94,7 +94,7 @@ class Device(RuleBasedStateMachine):
 
 
 TestOutbox = Device.TestCase
-TestOutbox.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestOutbox.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def test_a_message_that_finds_no_room_never_costs_another_one_its_place() -> None:

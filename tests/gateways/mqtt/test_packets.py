@@ -165,13 +165,13 @@ def read(data: bytes, version: int) -> Packet:
     return read_packet(data[0], data[frame[0] :], version)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(packets(V311))
 def test_every_packet_of_mqtt_311_comes_back_as_it_went_out(packet: Packet) -> None:
     assert read(write_packet(packet, V311), V311) == packet
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(packets(V5))
 def test_every_packet_of_mqtt_5_comes_back_as_it_went_out(packet: Packet) -> None:
     assert read(write_packet(packet, V5), V5) == packet
@@ -185,7 +185,7 @@ def test_a_variable_length_has_one_to_four_bytes(value: int) -> None:
     assert Cursor(raw).variable() == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(packets(V5), st.integers(0, 400))
 def test_a_packet_that_is_cut_short_is_incomplete_or_malformed(packet: Packet, cut: int) -> None:
     data = write_packet(packet, V5)
