@@ -39,6 +39,7 @@ from roadstead.supervisor.servers import EmbeddedServers, Servers
 from roadstead.web.edge import Edge
 from roadstead.web.metrics import HttpMetrics
 from roadstead.workers.live import LiveHub, LiveMetrics
+from roadstead.workers.passage import LogPassage
 from tests.platform import platform
 
 __all__ = ["platform"]
@@ -228,6 +229,13 @@ async def found(edge: Edge, name: str) -> Tenant:
     return tenant
 
 
+async def leave(tenant: Tenant) -> None:
+    """What has happened to an organization is nothing that the relays of later tests should carry."""
+    await tenant.api.aclose()
+    async with tenant.edge.system_database.tx() as tx:
+        await tx.run("DELETE FROM outbox WHERE tenant_id = %s", tenant.tenant_id)
+
+
 @pytest_asyncio.fixture(scope="session")
 async def bus(servers: Servers) -> AsyncIterator[Bus]:
     """A connection to NATS, with the platform's streams."""
@@ -289,6 +297,7 @@ async def edge(
         live,
         HttpMetrics(CollectorRegistry()),
         {"database": system_database.ready, "bus": bus.ready},
+        LogPassage(bus, system_database),
     )
 
 
@@ -297,7 +306,7 @@ async def acme(edge: Edge) -> AsyncIterator[Tenant]:
     """One organization."""
     tenant = await found(edge, "acme")
     yield tenant
-    await tenant.api.aclose()
+    await leave(tenant)
 
 
 @pytest_asyncio.fixture
@@ -305,4 +314,4 @@ async def globex(edge: Edge) -> AsyncIterator[Tenant]:
     """Another organization."""
     tenant = await found(edge, "globex")
     yield tenant
-    await tenant.api.aclose()
+    await leave(tenant)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from roadstead.bus import ACCEPTED, FACTS, Bus, Publisher, last_sequence
@@ -84,6 +85,11 @@ class Floor:
         await publisher.put("accepted.0", encode_accepted(messages), message_id=str(new_id()))
         await publisher.close()
 
+    async def leave_behind(self) -> None:
+        """What other tests have left in the outbox stays there."""
+        async with self.database.tx() as tx:
+            self._facts = int(await tx.value("SELECT coalesce(max(id), 0) FROM outbox"))
+
     async def carry_facts(self) -> None:
         """What the outbox relay does."""
         async with self.database.tx() as tx:
@@ -132,11 +138,13 @@ class Floor:
         await eventually(there)
 
 
-@pytest.fixture
-def floor(own_bus: Bus, system_database: Database, acme: Tenant, forgotten: None, monkeypatch: Any) -> Floor:
+@pytest_asyncio.fixture
+async def floor(own_bus: Bus, system_database: Database, acme: Tenant, forgotten: None, monkeypatch: Any) -> Floor:
     monkeypatch.setattr(rule_evaluation, "_BEAT_S", 0.05)
     monkeypatch.setattr(rule_clock, "_EVERY_S", 0.02)
-    return Floor(own_bus, system_database, acme)
+    floor = Floor(own_bus, system_database, acme)
+    await floor.leave_behind()
+    return floor
 
 
 async def ready(floor: Floor) -> None:
