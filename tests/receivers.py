@@ -14,6 +14,7 @@ class Heard(msgspec.Struct, frozen=True):
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str
 
 
 class Receiver:
@@ -42,7 +43,7 @@ class Receiver:
                 name, _, value = text.partition(":")
                 headers[name.lower()] = value.strip()
             body = await reader.readexactly(int(headers.get("content-length", 0)))
-            self.requests.append(Heard(line[1], headers, body))
+            self.requests.append(Heard(line[1], headers, body, line[0]))
             await self.open.wait()
             status, place = self._redirects.get(line[1], (self.status, ""))
             location = f"Location: {place}\r\n" if place else ""

@@ -10,10 +10,12 @@ from bench.rows.connects import run_connects, run_idle_connections, run_storm
 from bench.rows.footprint import run_disk, run_idle_memory, run_startup
 from bench.rows.ingest import run_ingest, run_ingest_full, run_ingest_structured
 from bench.rows.latency import run_crowd, run_live, run_puback
+from bench.rows.leapcraft import run_leapcraft
 from bench.rows.overload import run_fairness, run_overload
 from bench.rows.reads import run_get_device, run_reads
 from bench.rows.registry import run_registry
 from bench.rows.rules import run_rules
+from bench.rows.search import run_search
 from bench.rows.state import run_state
 
 ROWS: dict[str, Callable[[Context], Coroutine[Any, Any, Result]]] = {
@@ -35,6 +37,8 @@ ROWS: dict[str, Callable[[Context], Coroutine[Any, Any, Result]]] = {
     "get-device": run_get_device,
     "reads": run_reads,
     "registry": run_registry,
+    "search": run_search,
+    "leapcraft": run_leapcraft,
     "startup": run_startup,
     "idle-memory": run_idle_memory,
 }

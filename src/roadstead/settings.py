@@ -198,6 +198,15 @@ class LightelligenceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
     ] = False
 
 
+class LeveregeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The Leverege dialect."""
+
+    hosts: Annotated[str, Help("host names under which it is served without the prefix /leverege, by comma")] = ""
+    strict_audience: Annotated[
+        bool, Help("tokens of API access must name this platform as their audience; else any, for the sake of old ones")
+    ] = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -239,6 +248,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitSettings = LimitSettings()
     leapcraft: LeapcraftSettings = LeapcraftSettings()
     lightelligence: LightelligenceSettings = LightelligenceSettings()
+    leverege: LeveregeSettings = LeveregeSettings()
 
     @property
     def url(self) -> str:

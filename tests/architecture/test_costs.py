@@ -112,6 +112,7 @@ class Known:
         fields = [ProfileField(name=name, value_type=ValueType.DOUBLE, min=-100, max=1000) for name in _FIELDS]
         rules = tuple([Rule.of(f"air/{field.name}", field) for field in fields])
         self._known = {device: Described(TenantId(1), True, rules, bytes(80)) for device in _DEVICES}
+        self.forwarding: set[bytes] = set()
 
     async def learn(self, _: object) -> dict[bytes, Described]:
         """See `DeviceCatalog.learn`."""

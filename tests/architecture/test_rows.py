@@ -14,6 +14,7 @@ WITHOUT_TENANT = {
     "realm_session",  # belongs to a person, who may enter several tenants with it, or none
     "authorization_code",
     "realm_token",
+    "id_token",  # of a session of the realm
     "certificate_authority",
     "projection",
     "gateway_lease",

@@ -26,6 +26,7 @@ from roadstead.kernel.filter import (
     Not,
     Operator,
     Or,
+    Polygon,
     Within,
 )
 
@@ -57,6 +58,7 @@ def is_true(tree: Filter, thing: Thing) -> bool:
 
 def _leaf(leaf: Leaf, thing: Thing) -> bool:
     if isinstance(leaf, Within):
+        assert not isinstance(leaf.area, Polygon)
         return thing.place is not None and _is_within(leaf.area, *thing.place)
     if leaf.field == ("place",):
         return thing.place is not None

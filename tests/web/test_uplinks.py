@@ -19,9 +19,10 @@ class SlowLog:
         self.taken: list[Uplink] = []
         self.answer = asyncio.Event()
 
-    async def put(self, *items: Uplink) -> None:
+    async def put(self, *items: Uplink) -> int:
         self.taken += items
         await self.answer.wait()
+        return len(self.taken)
 
 
 def uplink(tenant: TenantId, size: int) -> Uplink:

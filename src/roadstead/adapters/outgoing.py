@@ -30,6 +30,8 @@ _BEGINNING_BYTES = 1_024
 _SHOWN_LETTERS = 200
 _REDIRECTS = {307, 308}
 """Those after which the body is sent again. After the others it would not be, so they are no success."""
+_MORE_REDIRECTS = {301, 302, 303}
+"""Those that change nothing about a request that has no body anyhow."""
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.IPv6Network("2002::/16")
@@ -191,8 +193,8 @@ class GuardedClient:
         return self._guard.check_url(url)
 
     async def post(self, post: Post) -> Reply:
-        """Send it once, after 307 and 308 to where they lead. Raises `Forbidden` when the guard does not let it pass,
-        there or here, and `Unavailable` without an answer in time."""
+        """Send it once, after 307 and 308 (a GET: after all redirects) to where they lead. Raises `Forbidden` when the
+        guard does not let it pass, there or here, and `Unavailable` without an answer in time."""
         try:
             async with asyncio.timeout(self._total_s):
                 return await self._follow(post)
@@ -205,13 +207,17 @@ class GuardedClient:
 
     async def _follow(self, post: Post) -> Reply:
         url, headers = httpx.URL(post.url), post.headers
+        redirects = _REDIRECTS | _MORE_REDIRECTS if post.method == "GET" else _REDIRECTS
         for _ in range(_MOST_HOPS + 1):
             wrong = self._guard.check_url(str(url))
             if wrong is not None:
                 raise Forbidden(f"{url.copy_with(query=None)} {wrong}")
-            async with self._client.stream("POST", url, content=post.body, headers=headers) as response:
+            async with self._client.stream(post.method, url, content=post.body, headers=headers) as response:
                 place = response.headers.get("location")
-                if response.status_code not in _REDIRECTS or not place:
+                if response.status_code not in redirects or not place:
+                    if post.most_bytes:
+                        body = await _whole(response, post.most_bytes)
+                        return Reply(response.status_code, _shown(body), body)
                     return Reply(response.status_code, await _beginning(response))
             target = url.join(place)
             if target.host != url.host:
@@ -230,7 +236,20 @@ async def _beginning(response: httpx.Response) -> str:
         read += chunk
         if len(read) >= _BEGINNING_BYTES:
             break
-    return read.decode(errors="replace")[:_SHOWN_LETTERS]
+    return _shown(read)
+
+
+async def _whole(response: httpx.Response, most_bytes: int) -> bytes:
+    read = b""
+    async for chunk in response.aiter_raw():
+        read += chunk
+        if len(read) > most_bytes:
+            raise Unavailable(f"the answer is longer than {most_bytes} bytes")
+    return read
+
+
+def _shown(read: bytes) -> str:
+    return read[:_BEGINNING_BYTES].decode(errors="replace")[:_SHOWN_LETTERS]
 
 
 def trusted_certificates() -> ssl.SSLContext:

@@ -16,9 +16,10 @@ from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
 from roadstead.app.tls import OwnCertificate, public_hosts
 from roadstead.bus import BacklogWatch, Packer, ensure_streams, plan_streams
+from roadstead.core.identity import Audience
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
-from roadstead.dialects import leapcraft, lightelligence, native
+from roadstead.dialects import leapcraft, leverege, lightelligence, native
 from roadstead.gateways.http import HttpServer
 from roadstead.gateways.https import HttpsServer
 from roadstead.gateways.tls import HTTP_ALPN
@@ -31,6 +32,7 @@ from roadstead.web.uplinks import FairUplinks
 from roadstead.workers.forgetting import Forgetting
 from roadstead.workers.live import LiveHub, LiveMetrics
 from roadstead.workers.news import follow_commands
+from roadstead.workers.passage import LogPassage
 
 _TENANT_SHARE = 4
 """What one organization may have on its way into the log is this part of what all may have."""
@@ -91,8 +93,15 @@ def mount_dialects(edge: Edge, settings: Settings) -> ASGIApp:
     mounts = [
         Mount("/leapcraft", read_hosts(settings.leapcraft.hosts), leapcraft.create_app(edge, terms)),
         Mount("/lightelligence", read_hosts(settings.lightelligence.hosts), lightelligence.create_app(edge, realm)),
+        Mount("/leverege", read_hosts(settings.leverege.hosts), leverege.create_app(edge, _audience_of(settings))),
     ]
     return Mounts(native.create_app(edge), mounts)
+
+
+def _audience_of(settings: Settings) -> Audience:
+    """The URLs under which programs of the Leverege dialect know this platform."""
+    named = {f"{scheme}://{host}" for host in read_hosts(settings.leverege.hosts) for scheme in ("https", "http")}
+    return Audience(frozenset({settings.url, f"{settings.url}/leverege", *named}), settings.leverege.strict_audience)
 
 
 def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveHub) -> Edge:
@@ -111,6 +120,7 @@ def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveH
         live,
         HttpMetrics(REGISTRY),
         {"database": parts.system_database.ready, "bus": uplinks.ready, "store": parts.ports.telemetry.ready},
+        LogPassage(parts.bus, parts.system_database),
         max_body_bytes=settings.http.max_body_bytes,
         expose_docs=settings.expose_api_docs,
         mqtt_host=settings.public_host,

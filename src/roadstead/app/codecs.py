@@ -4,10 +4,15 @@ from collections.abc import Mapping
 
 from roadstead.core.downlinks import AnswerCodec, Speller
 from roadstead.core.ports import Codec
+from roadstead.dialects.leverege import LeveregeCodec
 from roadstead.dialects.lightelligence import LightelligenceCodec, LightelligenceSpeller
 from roadstead.dialects.native import NativeAnswers, NativeCodec, NativeSpeller
 
-CODECS: Mapping[str, Codec] = {"native": NativeCodec(), "lightelligence": LightelligenceCodec()}
+CODECS: Mapping[str, Codec] = {
+    "native": NativeCodec(),
+    "lightelligence": LightelligenceCodec(),
+    "leverege": LeveregeCodec(),
+}
 
 ANSWER_CODECS: Mapping[str, AnswerCodec] = {"native": NativeAnswers()}
 

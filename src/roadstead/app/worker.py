@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
+import msgspec
 import prometheus_client
 
-from roadstead.app.codecs import ANSWER_CODECS
+from roadstead.app.codecs import ANSWER_CODECS, CODECS
 from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
-from roadstead.bus import Publisher, ensure_streams, plan_streams
+from roadstead.bus import Packer, Publisher, ensure_streams, plan_streams
 from roadstead.core import commands, configuration
 from roadstead.core.downlinks import Answer, CommandAnswer, ConfigurationReport
+from roadstead.core.messages import Uplink, size_of_uplink
+from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.dialects.lightelligence import POINTS_SPELLERS
 from roadstead.workers.commands import CommandTimers
 from roadstead.workers.configuration import ConfigurationFacts, ConfigurationWorker
@@ -19,6 +22,7 @@ from roadstead.workers.connections import GatewayWatch
 from roadstead.workers.control import ControlWorker, Handler
 from roadstead.workers.deliveries import DeliverySender
 from roadstead.workers.exports import ExportWorker
+from roadstead.workers.forgetting import Forgetting
 from roadstead.workers.housekeeping import Housekeeping
 from roadstead.workers.lag import LagMetrics, LagWatch
 from roadstead.workers.mailings import MailingWorker
@@ -30,6 +34,7 @@ from roadstead.workers.rollouts import RolloutDriver
 from roadstead.workers.rules import RuleWorker
 from roadstead.workers.signing_keys import run_key_rotation
 from roadstead.workers.state import StateProjection
+from roadstead.workers.timers import TimerWorker
 from roadstead.workers.turns import Turn
 
 ANSWER_HANDLERS: Mapping[type[Answer], Handler] = {
@@ -46,6 +51,13 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
         publisher = Publisher(parts.bus)
         await publisher.start()
         exits.push_async_callback(publisher.close)
+        packer = Packer[Uplink](parts.bus, encode=msgspec.msgpack.Encoder().encode, size_of=size_of_uplink)
+        await packer.start()
+        exits.push_async_callback(packer.close)
+        catalog = DeviceCatalog(parts.system_database)
+        forgetting = Forgetting(parts.bus, catalog)
+        await forgetting.open()
+        intake = Intake(catalog, CODECS, strict_gateways=parts.settings.lightelligence.strict_gateways)
         news = asyncio.Event()
         ready()
         await run_until_stopped(
@@ -57,6 +69,8 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
             StateProjection(parts.bus, parts.system_database, metrics=StateMetrics(prometheus_client.REGISTRY)).run(),
             GatewayWatch(parts.system_database).run(),
             CommandTimers(parts.system_database).run(),
+            TimerWorker(parts.system_database, parts.ports, intake, packer).run(),
+            forgetting.run(),
             ConfigurationFacts(
                 parts.bus, parts.system_database, Turn(parts.settings.database_url, "configuration"), news
             ).run(),

@@ -107,6 +107,8 @@ class Packer(Generic[T]):
         """What was sent last."""
         self._stored_at = float("-inf")
         """Loop time at which the log last said that it has taken something."""
+        self._stored_sequence = 0
+        """The highest of what it has taken."""
         self._trying: asyncio.Task[None] | None = None
         self.unacknowledged_bytes = 0
         """What is collected or in flight, by `size_of`."""
@@ -153,8 +155,8 @@ class Packer(Generic[T]):
         else:
             bin_.accounts[account] = bin_.accounts.get(account, 0) + size
 
-    async def put(self, *items: T) -> None:
-        """Take items and wait until all are on the log.
+    async def put(self, *items: T) -> int:
+        """Take items and wait until all are on the log; the sequence in the stream by which they are.
 
         `Unavailable` when some may not be there, when the packer is full or behind, or at once when the log has not
         answered to others for seconds; `TooLarge` for an item that never fits.
@@ -169,11 +171,12 @@ class Packer(Generic[T]):
         if any(self._size_of(item) > limit for item in items):
             raise TooLarge(f"A message may have {limit} bytes")
         if not items:
-            return
+            return self._stored_sequence
         waiter = _Put(self._loop, len(items))
         for item in items:
             self.add(item, waiter, 1)
         await waiter.future
+        return self._stored_sequence
 
     async def ready(self) -> None:
         """Raises `Unavailable` unless the log has just taken a pack, or takes an empty one within two seconds.
@@ -270,6 +273,7 @@ class Packer(Generic[T]):
             self._report(len(bin_.items), bin_.size, time.perf_counter() - started, sequence is not None)
         if sequence is not None:
             self._stored_at = self._loop.time()
+            self._stored_sequence = max(sequence, self._stored_sequence)
         for waiter, tokens in bin_.waiting.items():
             try:
                 if sequence is None:

@@ -149,12 +149,17 @@ async def sequence_at(bus: Bus, name: str, instant: datetime) -> int:
 
 async def last_message_id(bus: Bus, name: str, subject: str) -> str:
     """The id under which the newest message of a subject was published; empty when there is none."""
+    return (await last_message(bus, name, subject))[1]
+
+
+async def last_message(bus: Bus, name: str, subject: str) -> tuple[int, str]:
+    """Sequence and id of the newest message of a subject; 0 and nothing when there is none."""
     try:
         async with bus.asking() as jetstream:
             message = await jetstream.get_last_msg(name, subject)
     except nats.js.errors.NotFoundError:
-        return ""
-    return str((message.headers or {}).get("Nats-Msg-Id", ""))
+        return 0, ""
+    return message.seq or 0, str((message.headers or {}).get("Nats-Msg-Id", ""))
 
 
 async def truncate(bus: Bus, name: str, *, below: int, subject: str | None = None) -> None:

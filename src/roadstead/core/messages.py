@@ -133,7 +133,8 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     metas: list[str] | None = None
     """What came with each, see `Reading.meta`; None: with none of them."""
     payload: bytes = b""
-    """Untouched, for channels that carry no readings: session notices, command answers, reported configuration."""
+    """Untouched, for channels that carry no readings: session notices, command answers, reported configuration; and
+    a `Removal`, which may come with readings."""
     replayed: bool = False
     """Taken out of quarantine: stored and shown, but no reason to raise an alert."""
 
@@ -191,6 +192,28 @@ class Logged(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return _spread(self.paths, self.at, _values(self.raw_values), _metas(self.raw_metas))
 
 
+REMOVAL = "removal"
+"""The channel of accepted messages whose payload is a `Removal`; the readings beside it hold as well."""
+
+
+class Removal(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Values that a device has no longer; what was measured before `at` does not come back."""
+
+    at: int
+    """In ms since 1970."""
+    paths: list[str]
+
+
+def encode_removal(removal: Removal) -> bytes:
+    """As the payload of an accepted message."""
+    return msgspec.msgpack.encode(removal)
+
+
+def decode_removal(payload: bytes) -> Removal:
+    """The removal again. Raises `msgspec.DecodeError`."""
+    return _removal(payload)
+
+
 def encode_accepted(messages: Sequence[Accepted]) -> bytes:
     """A pack for the ACCEPTED stream: all paths that occur, each once, and the messages, which name them by number."""
     names: list[tuple[str, ...]] = []
@@ -228,6 +251,7 @@ def _spread(paths: Paths, at: int | list[int], values: Sequence[Value], metas: l
 _pack = msgspec.msgpack.Decoder(tuple[list[tuple[str, ...]], msgspec.Raw]).decode
 _values = msgspec.msgpack.Decoder(tuple[Value, ...]).decode
 _metas = msgspec.msgpack.Decoder(list[str] | None).decode
+_removal = msgspec.msgpack.Decoder(Removal).decode
 
 
 class Severity(StrEnum):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from roadstead.core.history import Cell, HistoryQuery
 from roadstead.core.messages import Accepted, Reading, Severity, Uplink, ValueType
 from roadstead.kernel.errors import FieldProblem
 from roadstead.kernel.ids import ComponentId, DeviceId, TenantId
@@ -190,6 +191,19 @@ class TelemetryStore(Protocol):
     async def statistics(self, tenant: TenantId, series: Series, span: Span) -> PointStatistics:
         """One row about a span."""
 
+    async def history(
+        self, tenant: TenantId, devices: Sequence[DeviceId] | None, span: Span, query: HistoryQuery
+    ) -> list[list[Cell]]:
+        """Rows of these devices (None: of all of the tenant), a cell for each of the query's columns.
+
+        In the order of the query, then of its groups, or of time and device.
+        """
+
+    async def count_history(
+        self, tenant: TenantId, devices: Sequence[DeviceId] | None, span: Span, query: HistoryQuery
+    ) -> int:
+        """How many rows a history query has, all pages together."""
+
     async def count(self, tenant: TenantId, series: Series) -> int:
         """How many points a series has."""
 
@@ -271,6 +285,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     """Which one, of `events`."""
     about: UUID | str | None = None
     """The device it is about, by its id or an alias, when that is not the one that sends it."""
+    meta: str = ""
+    """JSON object that goes with each value, or nothing."""
+    replaces: bool = False
+    """Values that these take the place of, and those of `removed`, are taken out of the state."""
+    removed: tuple[tuple[str, ...], ...] = ()
+    """The ways to what the device has no longer; what `value` says holds none the less."""
 
 
 class Decoded(msgspec.Struct, frozen=True):
@@ -331,6 +351,9 @@ class Post(msgspec.Struct, frozen=True):
     url: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
+    most_bytes: int = 0
+    """How long an answer may be that is wanted as a whole; 0: its beginning is enough."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -339,6 +362,8 @@ class Reply(msgspec.Struct, frozen=True):
     status: int
     beginning: str
     """Of its body, as text."""
+    body: bytes = b""
+    """The whole, when it was asked for."""
 
 
 class Outgoing(Protocol):
@@ -426,7 +451,20 @@ def check_blob_key(key: str) -> None:
         raise ValueError(f"{key!r} cannot be the key of a file")
 
 
-Purpose = Literal["totp", "signing-key", "ca-key", "answer", "file-url", "channel", "realm-key", "stream-ticket"]
+Purpose = Literal[
+    "totp",
+    "signing-key",
+    "ca-key",
+    "answer",
+    "file-url",
+    "channel",
+    "realm-key",
+    "stream-ticket",
+    "api-access",
+    "oidc-client",
+    "oidc-verifier",
+    "timer",
+]
 """What a secret was sealed for; it opens for nothing else."""
 
 

@@ -14,7 +14,10 @@ from psycopg.types.json import Jsonb
 from roadstead.db.listing import Condition
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import (
+    MAX_DEPTH,
+    MAX_NODES,
     MAX_PATTERN,
+    MAX_TEXT,
     And,
     Between,
     Box,
@@ -30,9 +33,11 @@ from roadstead.kernel.filter import (
     Operator,
     Or,
     Path,
+    Polygon,
     Scalar,
     Within,
     check_size,
+    fold,
     starts_with,
 )
 
@@ -88,20 +93,29 @@ class Place(msgspec.Struct, frozen=True):
     longitude: str
 
 
-FieldKind: TypeAlias = Column | Json | Rows | Words | Place
+class Values(msgspec.Struct, frozen=True):
+    """Values of any kind in rows like those of `device_value`; after the keys, the path names a value, dots in it."""
+
+    source: str
+    """`<table> <row> WHERE <joined with the outer row>`."""
+    row: str
+    keys: tuple[str, ...] = ()
+
+
+FieldKind: TypeAlias = Column | Json | Rows | Words | Place | Values
 Fields = Mapping[str, FieldKind]
 
 TRUE = Condition("true")
 FALSE = Condition("false")
 
 
-def compile_filter(tree: Filter, fields: Fields) -> Condition:
+def compile_filter(tree: Filter, fields: Fields, *, depth: int = MAX_DEPTH, nodes: int = MAX_NODES) -> Condition:
     """A condition that is TRUE for exactly the rows the filter is true for; for the others it is FALSE or NULL.
 
     Leaves stay as bare as they can, so that indexes serve them. Raises `Invalid` for a field that is not in `fields`, a
     value that does not fit its type, a pattern that cannot be one, a tree too large.
     """
-    check_size(tree)
+    check_size(tree, depth=depth, nodes=nodes)
     return _compile(tree, fields)
 
 
@@ -134,6 +148,8 @@ def _leaf(leaf: Leaf, fields: Fields) -> Condition:
             return _words(leaf, kind)
         case Place() if not steps:
             return _place(leaf, kind)
+        case Values() if len(steps) == len(kind.keys) + 1:
+            return _values(leaf, kind, steps)
     raise _wrong(leaf.field, "has nothing of that name in it")
 
 
@@ -219,8 +235,15 @@ def _match(leaf: Match, text: str) -> Condition:
         case MatchKind.REGEX:
             _check_regex(leaf)
             return Condition(f"{text} {'~*' if leaf.ignore_case else '~'} %s", (f"^(?:{leaf.pattern})$",))
+        case MatchKind.PHRASE:
+            return Condition(f"lower({text}) ~ %s", (_phrase(leaf.pattern.lower()),))
         case MatchKind.TEXT:
             raise _wrong(leaf.field, "is not made for text search")
+
+
+def _phrase(words: str) -> str:
+    plain = "".join(letter if letter.isalnum() else f"\\{letter}" for letter in words)
+    return f"(^|[^[:alnum:]]){plain}($|[^[:alnum:]])"
 
 
 def _check_regex(leaf: Match) -> None:
@@ -308,6 +331,75 @@ def _words(leaf: Leaf, words: Words) -> Condition:
     return _all([Condition(f"EXISTS (SELECT FROM {words.source} AND {word.sql})", word.params) for word in found])
 
 
+# --- values of any kind ----------------------------------------------------------------------------------------------
+
+
+def _values(leaf: Leaf, values: Values, steps: Sequence[str]) -> Condition:
+    for step in steps:
+        _check_scalar(leaf.field, step)
+    *keys, path = steps
+    row = values.row
+    at = Condition(f"{row}.path = %s", (path,))
+    match leaf:
+        case Exists():
+            below = Condition(
+                f"({row}.path = %s OR ({row}.path > %s AND {row}.path < %s))", (path, f"{path}.", f"{path}/")
+            )
+            found = below
+        case In(field, wanted):
+            found = _all([at, _any([_all(_typed(field, row, Operator.EQ, value)) for value in wanted])])
+        case Compare() | Between():
+            bounds = leaf.bounds()
+            parts = [part for operator, value in bounds for part in _typed(leaf.field, row, operator, value)]
+            found = _all([at, *parts])
+        case Match():
+            found = _all([at, *_text_match(leaf, row)])
+        case _:
+            found = _all([at, _place(leaf, Place(f"{row}.latitude", f"{row}.longitude"))])
+    joined = "".join(f" AND {key} = %s" for key in values.keys)
+    return Condition(f"EXISTS (SELECT FROM {values.source}{joined} AND {found.sql})", (*keys, *found.params))
+
+
+def _typed(field: Path, row: str, operator: Operator, value: Scalar) -> list[Condition]:
+    """Conditions that must all be true."""
+    _check_scalar(field, value)
+    match value:
+        case bool():
+            if operator is not Operator.EQ:
+                raise _wrong(field, "true and false are neither less nor more")
+            return [Condition(f"{row}.flag = %s", (value,))]
+        case int() | float():
+            return [Condition(f"{row}.number {operator} %s", (float(value),))]
+        case datetime():
+            return [Condition(f"{row}.instant {operator} %s", (value,))]
+        case _ if operator is Operator.EQ:
+            text = str(value)[:MAX_TEXT]
+            return [Condition(f"{row}.folded = %s", (fold(text),)), Condition(f"{row}.text = %s", (text,))]
+        case _:
+            return [Condition(f"{row}.text {operator} %s", (str(value)[:MAX_TEXT],))]
+
+
+def _text_match(leaf: Match, row: str) -> list[Condition]:
+    """What the text begins with is said as well, for the index."""
+    match leaf.kind:
+        case MatchKind.WILDCARD:
+            head = _PLAIN_HEAD.match(leaf.pattern)
+            found = _match(leaf, f"{row}.text")
+        case MatchKind.REGEX:
+            head = None if "|" in leaf.pattern else _PLAIN_START.match(leaf.pattern)
+            found = _match(leaf, f"{row}.text")
+        case _:
+            head, found = None, _match(leaf, f"{row}.text")
+    if head is None or not head[0]:
+        return [found]
+    return [_compile(starts_with("folded", fold(head[0])), {"folded": Column(f"{row}.folded")}), found]
+
+
+_PLAIN_HEAD = re.compile(r"[^*?\\]*")
+_PLAIN_START = re.compile(r"[A-Za-z0-9 _-]*(?![*?{])")
+"""Of a regular expression: without the last character, should that be one of several or none."""
+
+
 # --- places ----------------------------------------------------------------------------------------------------------
 
 
@@ -319,6 +411,8 @@ def _place(leaf: Leaf, place: Place) -> Condition:
             return _box(place, box)
         case Within(_, Circle() as circle):
             return _circle(place, circle)
+        case Within(_, Polygon() as polygon):
+            return _polygon(place, polygon)
     raise _wrong(leaf.field, "is a place and can only be asked whether it is there or within an area")
 
 
@@ -329,6 +423,12 @@ def _box(place: Place, box: Box) -> Condition:
     else:
         longitude = Condition(f"({place.longitude} >= %s OR {place.longitude} <= %s)", (box.west, box.east))
     return _all([latitude, longitude])
+
+
+def _polygon(place: Place, polygon: Polygon) -> Condition:
+    ring = ",".join(f"({longitude!r},{latitude!r})" for longitude, latitude in polygon.points)
+    inside = Condition(f"%s::polygon @> point({place.longitude}, {place.latitude})", (f"({ring})",))
+    return _all([_box(place, polygon.box()), inside])
 
 
 def _circle(place: Place, circle: Circle) -> Condition:

@@ -52,7 +52,7 @@ class Listing(msgspec.Struct, frozen=True):
             f"LIMIT %s OFFSET %s",
             *_params(conditions),
             query.limit + 1,
-            (query.page or 0) * query.limit,
+            (query.page or 0) * query.limit + query.offset,
         )
         more = len(items) > query.limit
         total = await self.count(tx, where) if query.include_total or query.page is not None else None

@@ -23,6 +23,13 @@ Scalar = bool | int | float | str | datetime | UUID
 MAX_DEPTH = 20
 MAX_NODES = 1_000
 MAX_PATTERN = 1_000
+MAX_TEXT = 400
+"""Characters by which reported text is compared; of longer text the beginning."""
+
+
+def fold(text: str) -> str:
+    """The text without case."""
+    return text.casefold()
 
 
 class Operator(StrEnum):
@@ -86,6 +93,8 @@ class MatchKind(StrEnum):
     """`*` is any text, `?` one character, a backslash makes the next character plain; the whole value must match."""
     TEXT = "text"
     """Words, in any case: each must begin a word of the field."""
+    PHRASE = "phrase"
+    """Whole words in a row, in any case."""
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -114,11 +123,22 @@ class Box(msgspec.Struct, frozen=True):
     east: float
 
 
+class Polygon(msgspec.Struct, frozen=True):
+    """A ring of at least three points (longitude, latitude), edges included, as on a flat map."""
+
+    points: tuple[tuple[float, float], ...]
+
+    def box(self) -> Box:
+        """What it lies in."""
+        longitudes, latitudes = zip(*self.points, strict=True)
+        return Box(min(latitudes), min(longitudes), max(latitudes), max(longitudes))
+
+
 class Within(msgspec.Struct, frozen=True):
     """The place of the thing lies in an area."""
 
     field: Path
-    area: Circle | Box
+    area: Circle | Box | Polygon
 
 
 class And(msgspec.Struct, frozen=True):

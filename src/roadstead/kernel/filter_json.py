@@ -21,6 +21,7 @@ from roadstead.kernel.filter import (
     Not,
     Operator,
     Or,
+    Polygon,
     Scalar,
     Within,
 )
@@ -46,8 +47,7 @@ def spell_filter(tree: Filter) -> dict[str, Any]:
         case Match(field, kind, pattern, ignore_case):
             return {"match": [field, kind.value, pattern, ignore_case]}
         case Within(field, area):
-            name = "circle" if isinstance(area, Circle) else "box"
-            return {name: [field, msgspec.structs.asdict(area)]}
+            return {type(area).__name__.lower(): [field, msgspec.structs.asdict(area)]}
 
 
 def read_filter(spelled: Mapping[str, Any]) -> Filter:
@@ -76,6 +76,8 @@ def read_filter(spelled: Mapping[str, Any]) -> Filter:
             return Within(tuple(field), Circle(**rest[0]))
         case "box":
             return Within(tuple(field), Box(**rest[0]))
+        case "polygon":
+            return Within(tuple(field), Polygon(tuple((point[0], point[1]) for point in rest[0]["points"])))
     raise ValueError(f"no filter does '{does}'")
 
 

@@ -18,6 +18,8 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
     cursor: str | None = None
     page: int | None = None
+    offset: int = 0
+    """Left out before the slice; for those who count items instead of pages."""
     include_total: bool = False
 
 

@@ -1,7 +1,7 @@
 """Where a request becomes work, in every dialect: one transaction, committed before the reply leaves."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from roadstead.core.commands import CommandNews
 from roadstead.core.messages import Uplink
 from roadstead.core.ports import Ports
 from roadstead.core.streams import Live
-from roadstead.core.telemetry import Intake
+from roadstead.core.telemetry import Intake, Stage
 from roadstead.core.work import Account, Entry, Work
 from roadstead.db import Database
 from roadstead.kernel.actor import Actor, ActorKind
@@ -31,8 +31,16 @@ BeginWork = Callable[[], AbstractAsyncContextManager[Work]]
 class Uplinks(Protocol):
     """The way into the log of device messages."""
 
-    async def put(self, *items: Uplink) -> None:
-        """Returns when all are on the log. Raises `Unavailable` when some may not be there."""
+    async def put(self, *items: Uplink) -> int:
+        """Returns when all are on the log: the sequence by which they are. Raises `Unavailable` when some may not be
+        there."""
+
+
+class Passage(Protocol):
+    """How far what is on the log of device messages has come."""
+
+    async def wait(self, sequence: int, stages: Collection[Stage], timeout_s: float) -> Sequence[Stage]:
+        """Until everything up to a sequence has passed these stages; those that it has not passed in time."""
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -47,6 +55,7 @@ class Edge(msgspec.Struct, frozen=True):
     metrics: HttpMetrics
     checks: Mapping[str, Check]
     """What has to be there for this process to be of use, by name."""
+    passage: Passage
     mqtt_host: str = ""
     """Where devices are told to connect; empty: the host of the public URL."""
     mqtt_port: int = 8883

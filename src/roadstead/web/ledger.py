@@ -8,6 +8,8 @@ from importlib import resources
 import msgspec
 
 _PARAMETER = re.compile(r"\\\{\w+\\\}")
+ANY = "ANY"
+"""In a ledger: whatever the method, and whatever comes after the path as it is written."""
 
 
 class LedgerLine(msgspec.Struct, frozen=True):
@@ -30,14 +32,16 @@ def read_ledger(package: str) -> list[LedgerLine]:
 def find_refused(package: str, method: str, path: str) -> LedgerLine | None:
     """The refused operation at this place, so that a program learns why instead of guessing."""
     return next(
-        (line for line, pattern in _refused(package) if line.method == method and pattern.fullmatch(path)), None
+        (line for line, pattern in _refused(package) if line.method in (method, ANY) and pattern.fullmatch(path)),
+        None,
     )
 
 
 @cache
 def _refused(package: str) -> list[tuple[LedgerLine, re.Pattern[str]]]:
-    return [
-        (line, re.compile(_PARAMETER.sub("[^/]+", re.escape(line.path))))
-        for line in read_ledger(package)
-        if line.status == "refused"
-    ]
+    return [(line, _pattern(line)) for line in read_ledger(package) if line.status == "refused"]
+
+
+def _pattern(line: LedgerLine) -> re.Pattern[str]:
+    path = _PARAMETER.sub("[^/]+", re.escape(line.path))
+    return re.compile(f"{path}(/.*)?" if line.method == ANY else path)

@@ -18,14 +18,14 @@ class FairUplinks:
         self._waiting: dict[TenantId, int] = {}
         self._paces: dict[TenantId, Pace] = {}
 
-    async def put(self, *items: Uplink) -> None:
-        """Returns when all, which are of one organization, are on the log.
+    async def put(self, *items: Uplink) -> int:
+        """Returns when all, which are of one organization, are on the log: see `Uplinks`.
 
         Raises `TooMany` when the organization has as much on its way as it may, and `Unavailable` when some may not be
         there.
         """
         if not items:
-            return
+            return 0
         tenant, size = items[0].tenant, sum(map(size_of_uplink, items))
         waiting = self._waiting.get(tenant, 0)
         # What is alone is taken whatever its size: the body of a request has bounds of its own.
@@ -34,7 +34,7 @@ class FairUplinks:
         self._keep_pace(tenant, size)
         self._waiting[tenant] = waiting + size
         try:
-            await self._uplinks.put(*items)
+            return await self._uplinks.put(*items)
         finally:
             self._waiting[tenant] -= size
             if not self._waiting[tenant]:

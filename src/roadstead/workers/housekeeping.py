@@ -29,6 +29,8 @@ EXPIRING = {
     "session": "expires_at < now() - interval '1 day'",
     "authorization_code": "expires_at < now() - interval '1 day'",
     "realm_token": "expires_at < now()",
+    "id_token": "expires_at < now()",
+    "oidc_sign_in": "expires_at < now() - interval '1 day'",
     "realm_session": "expires_at < now() - interval '1 day'",
     "invitation": "expires_at < now() - interval '30 days'",
     "registration_token": "coalesce(used_at, revoked_at, expires_at) < now() - interval '30 days'",

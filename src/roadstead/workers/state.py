@@ -12,7 +12,15 @@ import structlog
 from roadstead.bus import ACCEPTED, Bus, Pack, Reader, Start
 from roadstead.core import configuration, telemetry
 from roadstead.core.configuration import ReportedValues
-from roadstead.core.messages import REFUSED, SESSION, Logged, SessionNotice, decode_accepted
+from roadstead.core.messages import (
+    REFUSED,
+    REMOVAL,
+    SESSION,
+    Logged,
+    SessionNotice,
+    decode_accepted,
+    decode_removal,
+)
 from roadstead.core.telemetry import FIRMWARE_PATH, Patches, Presences
 from roadstead.db import Database, Tx
 from roadstead.kernel import ids
@@ -32,6 +40,8 @@ _SHARE = 3
 _MOST_DEVICES = 200_000
 _MOST_BYTES = 64 << 20
 _POLL_S, _IDLE_S = 0.02, 1.0
+
+_Removed = tuple[TenantId, UUID, dict[str, int]]
 
 _notice = msgspec.msgpack.Decoder(SessionNotice).decode
 
@@ -126,12 +136,23 @@ class StateProjection:
                 if message.channel != REFUSED:
                     self._gather_notice(gathered, message)
                 continue
+            if message.channel == REMOVAL:
+                self._gather_removal(gathered, message)
+                continue
             gathered.patches.add(message)
             if message.channel == "health":
                 for reading in message.readings:
                     if reading.path == FIRMWARE_PATH:
                         owner = message.tenant, ids.from_bytes(message.device), str(reading.value)
                         gathered.firmware[message.device] = owner
+
+    def _gather_removal(self, gathered: _Gathered, message: Logged) -> None:
+        try:
+            removal = decode_removal(message.payload)
+        except msgspec.DecodeError as error:
+            log.error("removal cannot be read", tenant=message.tenant, reason=str(error))
+            return
+        gathered.patches.remove(message, removal)
 
     def _gather_notice(self, gathered: _Gathered, message: Logged) -> None:
         try:
@@ -150,7 +171,7 @@ class StateProjection:
         self._metrics.position.set(gathered.position)
 
     async def _write_once(self, gathered: _Gathered) -> None:
-        lines, minutes, configured = self._lines(gathered.patches)
+        lines, minutes, configured, removed = self._lines(gathered.patches)
         last = max(len(lines) - 1, 0) // _CHUNK
         for number in range(last + 1):
             async with self._database.tx() as tx:
@@ -159,6 +180,9 @@ class StateProjection:
                 chunk = lines[number * _CHUNK : (number + 1) * _CHUNK]
                 if chunk:
                     await telemetry.merge_state(tx, chunk)
+                gone = [one for place, one in removed if place // _CHUNK == number]
+                if gone:
+                    await telemetry.remove_values(tx, gone)
                 if number == last:
                     await telemetry.update_presence(tx, gathered.presences)
                     if gathered.firmware:
@@ -184,12 +208,13 @@ class StateProjection:
 
     def _lines(
         self, patches: Patches
-    ) -> tuple[Sequence[bytes], dict[bytes, int], dict[tuple[TenantId, DeviceId], int]]:
-        """The patches as PostgreSQL reads them; which devices are marked as seen, in which minute; and which of them
-        say what they are set to, with when they were heard last."""
+    ) -> tuple[Sequence[bytes], dict[bytes, int], dict[tuple[TenantId, DeviceId], int], list[tuple[int, _Removed]]]:
+        """The patches as PostgreSQL reads them; which devices are marked as seen, in which minute; which of them say
+        what they are set to, with when they were heard last; and by place of their patch, what was taken away."""
         lines: list[bytes] = []
         minutes: dict[bytes, int] = {}
         configured: dict[tuple[TenantId, DeviceId], int] = {}
+        removed: list[tuple[int, _Removed]] = []
         for device, patch in patches.items():
             minute = patch.received // 60_000
             seen = self._minutes.get(device) != minute
@@ -198,7 +223,9 @@ class StateProjection:
             lines.append(telemetry.copy_line(device, patch, seen=seen))
             if patch.is_about_configuration:
                 configured[patch.tenant, DeviceId(ids.from_bytes(device))] = patch.received
-        return lines, minutes, configured
+            if patch.removed:
+                removed.append((len(lines) - 1, (patch.tenant, ids.from_bytes(device), patch.removed)))
+        return lines, minutes, configured, removed
 
     async def _select_position(self) -> int:
         async with self._database.tx() as tx:

@@ -132,8 +132,13 @@ class StoreWorker:
         for message in taken.accepted:
             if message.values:
                 columns.add_message(message)
+        for _, message in taken.forwarded:
+            columns.add_message(message)
         starts = list(accumulate([len(pack) for pack in members], initial=0))
         passed_on: list[tuple[str, bytes]] = []
+        forwarded: defaultdict[int, list[Accepted]] = defaultdict(list)
+        for index, message in taken.forwarded:
+            forwarded[bisect_right(starts, index) - 1].append(message)
         senders: defaultdict[int, dict[bytes, Accepted]] = defaultdict(dict)
         for index, sender in taken.senders:
             # Each once in a pack, however often it has spoken for others.
@@ -143,6 +148,8 @@ class StoreWorker:
                 accepted = taken.accepted[starts[number] : starts[number + 1]]
                 if number in senders:
                     accepted += senders[number].values()
+                if number in forwarded:
+                    accepted += forwarded[number]
                 passed_on += self._encode(f"{self._epoch}-{pack.sequence}", accepted)
         refused = [
             Quarantined(self._quarantine_id(batch, starts, index, uplinks[index], refusal), uplinks[index], refusal)
@@ -219,13 +226,29 @@ class StoreWorker:
 
     async def _select_place(self) -> tuple[str, int]:
         """The epoch of the UPLINK stream, and up to where its packs are on the ACCEPTED stream."""
-        created_at = (await stream_state(self._bus, UPLINK)).created_at
-        epoch = f"{time.to_millis(created_at):x}"
+        epoch = await read_epoch(self._bus)
         last_epoch, _, last = (await last_message_id(self._bus, ACCEPTED, self._subject)).partition("-")
         if last_epoch != epoch:
             return epoch, 0
         # A halved pack may not be there in full: it is passed on again.
         return epoch, int(last) if last.isdigit() else int(last.rstrip("ab")) - 1
+
+
+async def read_epoch(bus: Bus) -> str:
+    """How the ids of packs on the ACCEPTED stream begin: it tells this UPLINK stream from earlier ones."""
+    return f"{time.to_millis((await stream_state(bus, UPLINK)).created_at):x}"
+
+
+def passed_sequence(message_id: str) -> tuple[str, int]:
+    """The epoch, and the sequence on UPLINK up to which packs have passed when the newest one of ACCEPTED has this id.
+
+    Of a halved pack, the last half has nothing but the mark of last halves.
+    """
+    epoch, _, place = message_id.partition("-")
+    digits = place.rstrip("ab")
+    if not digits.isdigit():
+        return epoch, 0
+    return epoch, int(digits) - ("a" in place)
 
 
 def _place(batch: Batch, starts: Sequence[int], index: int) -> tuple[int, int]:

@@ -287,8 +287,8 @@ def _page(where: list[str], parameters: _Values, *, limit: int, descending: bool
     way, beyond = ("DESC", "<") if descending else ("ASC", ">")
     if after is not None:
         # The first half is for the index, which cannot use a tuple that skips a column of the key.
-        where.append(f"at {beyond}= {_instant('after_at')}")
-        where.append(f"tuple(at, path) {beyond} tuple({_instant('after_at')}, {{after_path:String}})")
+        where.append(f"at {beyond}= {instant('after_at')}")
+        where.append(f"tuple(at, path) {beyond} tuple({instant('after_at')}, {{after_path:String}})")
         parameters |= {"after_at": after.at, "after_path": after.path}
     sql = f"""
         SELECT {_POINT} FROM {VIEW} WHERE {" AND ".join(where)}
@@ -340,13 +340,14 @@ def _time(range_: Range) -> tuple[list[str], _Values]:
     where: list[str] = []
     parameters: _Values = {"tenant": range_.tenant}
     if range_.start is not None:
-        where.append(f"at >= {_instant('start')}")
+        where.append(f"at >= {instant('start')}")
         parameters["start"] = range_.start
     if range_.end is not None:
-        where.append(f"at < {_instant('stop')}")
+        where.append(f"at < {instant('stop')}")
         parameters["stop"] = range_.end
     return where, parameters
 
 
-def _instant(parameter: str) -> str:
+def instant(parameter: str) -> str:
+    """An instant from the milliseconds of a parameter."""
     return f"fromUnixTimestamp64Milli({{{parameter}:Int64}}, 'UTC')"

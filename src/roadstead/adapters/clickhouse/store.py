@@ -12,6 +12,7 @@ from roadstead.adapters.clickhouse.aggregates import HOLDING, aggregate
 from roadstead.adapters.clickhouse.buckets import EARLIEST, LATEST, clip, grid
 from roadstead.adapters.clickhouse.columns import NativeColumns
 from roadstead.adapters.clickhouse.erasures import Erasure
+from roadstead.adapters.clickhouse.history import count_history, read_history
 from roadstead.adapters.clickhouse.queries import Query, Range
 from roadstead.adapters.clickhouse.reader import ContentRow, PointRow, decode, device_of, reach, rows
 from roadstead.adapters.clickhouse.schema import (
@@ -24,6 +25,7 @@ from roadstead.adapters.clickhouse.schema import (
 )
 from roadstead.adapters.clickhouse.tables import read_rows
 from roadstead.adapters.clickhouse.transport import Address, HttpTransport, StatementFailed, Transport
+from roadstead.core.history import Cell, HistoryQuery
 from roadstead.core.ports import (
     Bucket,
     Function,
@@ -219,6 +221,20 @@ class ClickHouseStore:
             last=row.last.point(series.device, series.path),
             distinct=distinct,
         )
+
+    async def history(
+        self, tenant: TenantId, devices: Sequence[DeviceId] | None, span: Span, query: HistoryQuery
+    ) -> list[list[Cell]]:
+        """Rows of these devices, a cell for each of the query's columns."""
+        start, end = clip(span)
+        return await read_history(self._transport, Range(tenant, (), start, max(start, end)), devices, query)
+
+    async def count_history(
+        self, tenant: TenantId, devices: Sequence[DeviceId] | None, span: Span, query: HistoryQuery
+    ) -> int:
+        """How many rows a history query has."""
+        start, end = clip(span)
+        return await count_history(self._transport, Range(tenant, (), start, max(start, end)), devices, query)
 
     async def count(self, tenant: TenantId, series: Series) -> int:
         """How many points a series has."""

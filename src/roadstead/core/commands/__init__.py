@@ -4,6 +4,7 @@ from roadstead.core.commands.actions import Action, trigger_action, trigger_acti
 from roadstead.core.commands.batches import cancel_batch, get_batch, look_after_batches, send_in_bulk
 from roadstead.core.commands.carriage import CommandSource, expire_due, release_due, take_answers
 from roadstead.core.commands.kinds import BUILT_IN, CommandType
+from roadstead.core.commands.messages import answer_message, send_message
 from roadstead.core.commands.model import (
     Batch,
     BatchDraft,
@@ -49,6 +50,7 @@ __all__ = [
     "Progress",
     "Queued",
     "Verdict",
+    "answer_message",
     "cancel_batch",
     "cancel_command",
     "create_command",
@@ -64,6 +66,7 @@ __all__ = [
     "queue_command",
     "release_due",
     "send_in_bulk",
+    "send_message",
     "take_answers",
     "trigger_action",
     "trigger_actions",

@@ -1,6 +1,7 @@
 """Events: the log of what has happened, from rules, people, programs and devices."""
 
 from roadstead.core.events.model import (
+    Acknowledgement,
     Event,
     EventDraft,
     EventOutcome,
@@ -20,12 +21,15 @@ from roadstead.core.events.service import (
     list_device_events,
     list_events,
     load_events,
+    note_acknowledgement,
     resolve_event,
+    search_events,
     write_events,
 )
 
 __all__ = [
     "MAX_EVENTS",
+    "Acknowledgement",
     "Event",
     "EventDraft",
     "EventOutcome",
@@ -42,7 +46,9 @@ __all__ = [
     "list_device_events",
     "list_events",
     "load_events",
+    "note_acknowledgement",
     "resolve_event",
+    "search_events",
     "write_events",
     "write_reported",
 ]

@@ -1,7 +1,7 @@
 """What events are."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -51,6 +51,14 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
     resolved_by: UUID | None = None
 
 
+class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
+    """That somebody has seen an event, whether or not it needs work."""
+
+    at: datetime
+    by: UUID | None = None
+    data: dict[str, Any] | None = None
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that has happened."""
 
@@ -69,6 +77,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle: Lifecycle | None
     """None: nobody needs to act on it."""
     created_at: datetime
+    created_by: UUID | None = None
+    """Who has written it down, when that was a person or a program."""
+    acknowledgement: Acknowledgement | None = None
 
 
 class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,13 +105,7 @@ class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
         if self.occurred_at is not None and not EPOCH <= self.occurred_at <= now + MAX_AHEAD:
             detail = "lies before 1970 or more than five minutes ahead"
             problems.append(FieldProblem("/occurredAt", "range", detail))
-        if self.data is not None:
-            content = msgspec.json.encode(self.data)
-            if len(content) > MAX_DATA_BYTES:
-                problems.append(FieldProblem("/data", "too-large", f"is larger than {MAX_DATA_BYTES} bytes"))
-            if b"\\u0000" in content:
-                problems.append(FieldProblem("/data", "invalid", "must not contain NUL"))
-        return problems
+        return problems + ([] if self.data is None else check_data(self.data))
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +130,17 @@ class EventOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     event: Event | None = None
     error: Exception | None = None
+
+
+def check_data(data: Mapping[str, Any]) -> list[FieldProblem]:
+    """What is wrong with what is said about an event."""
+    problems = []
+    content = msgspec.json.encode(data)
+    if len(content) > MAX_DATA_BYTES:
+        problems.append(FieldProblem("/data", "too-large", f"is larger than {MAX_DATA_BYTES} bytes"))
+    if b"\\u0000" in content:
+        problems.append(FieldProblem("/data", "invalid", "must not contain NUL"))
+    return problems
 
 
 def words_of(text: str) -> list[str]:

@@ -1,7 +1,8 @@
 """What can be done with events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from roadstead.core import registry
@@ -14,18 +15,21 @@ from roadstead.core.events.model import (
     EventSource,
     Lifecycle,
     LifecycleStatus,
+    check_data,
 )
 from roadstead.core.messages import EventRaised
 from roadstead.core.operation import operation
 from roadstead.core.work import Work
 from roadstead.kernel.actor import ActorKind, Grant
 from roadstead.kernel.errors import Conflict, FieldProblem, Invalid, NotFound, RoadsteadError
-from roadstead.kernel.filter import And, Compare, Filter, In, Operator, Or, equals, starts_with
+from roadstead.kernel.filter import And, Compare, Exists, Filter, In, Operator, Or, equals, starts_with
 from roadstead.kernel.ids import DeviceId, new_id
 from roadstead.kernel.page import Page, PageQuery
 
 MAX_EVENTS = 500
 """How many a request may write down."""
+MAX_DEVICES = 10_000
+"""How many a query may be about, unless it is about all of the organization."""
 
 _SOURCE_OF = {
     ActorKind.USER: EventSource.USER,
@@ -48,6 +52,22 @@ async def list_device_events(work: Work, device_id: DeviceId, query: EventQuery,
     await registry.load_device(work, device_id)
     where = And((equals("deviceId", device_id), await _filter(work, query)))
     return await store.list_events(work.tx, where, None, page)
+
+
+@operation(Grant.EVENTS_READ)
+async def search_events(
+    work: Work, devices: Filter | None, where: Filter, *, sort: str | None = None, page: PageQuery
+) -> Page[Event]:
+    """Events of the devices that a filter is true for (None: of any device) that another one is true for.
+
+    Fields of events are those of `EventQuery`, `data/...`, `acknowledgedAt`, `acknowledgedBy` and `acknowledgedData`.
+    """
+    if devices is None:
+        return await store.list_events(work.tx, And((Exists(("deviceId",)), where)), sort, page)
+    ids = await registry.load_device_ids(work, devices, limit=MAX_DEVICES + 1)
+    if len(ids) > MAX_DEVICES:
+        raise Invalid(f"a query may be about {MAX_DEVICES} devices: ask for fewer")
+    return await store.list_events(work.tx, And((In(("deviceId",), tuple(ids)), where)), sort, page)
 
 
 @operation(Grant.EVENTS_READ)
@@ -91,16 +111,41 @@ async def resolve_event(work: Work, event_id: UUID) -> Event:
     return await _advance(work, event_id, LifecycleStatus.RESOLVED)
 
 
+@operation(Grant.EVENTS_WRITE)
+async def note_acknowledgement(work: Work, event_id: UUID, data: Mapping[str, Any] | None) -> Event:
+    """Somebody has seen it, and says this about it. What is ACTIVE becomes ACKNOWLEDGED; again is no change."""
+    before = await store.select_event(work.tx, event_id, lock=True)
+    if before is None:
+        raise NotFound("event", event_id)
+    if before.acknowledgement is not None:
+        return before
+    if before.lifecycle is not None:
+        _check_advance(before)
+    problems = [] if data is None else check_data(data)
+    if problems:
+        raise Invalid(f"data: {problems[0].detail}", fields=problems)
+    await store.update_acknowledgement(work.tx, event_id, at=work.now(), by=work.actor.id, data=data)
+    after = await get_event(work, event_id)
+    work.record("event.acknowledge", event_id)
+    work.emit(EventRaised(event_id, after.device_id))
+    return after
+
+
+def _check_advance(event: Event) -> None:
+    """Raises `Conflict` for what follows an alert, or is over."""
+    if event.source is EventSource.ALERT_RULE:
+        raise Conflict("this event belongs to an alert, and follows what is done there", code="invalid-state")
+    if event.lifecycle is not None and event.lifecycle.status is LifecycleStatus.RESOLVED:
+        raise Conflict("the event is RESOLVED", code="invalid-state")
+
+
 async def _advance(work: Work, event_id: UUID, status: LifecycleStatus) -> Event:
     before = await store.select_event(work.tx, event_id, lock=True)
     if before is None:
         raise NotFound("event", event_id)
     if before.lifecycle is None:
         raise Conflict("the event needs no action", code="invalid-state")
-    if before.source is EventSource.ALERT_RULE:
-        raise Conflict("this event belongs to an alert, and follows what is done there", code="invalid-state")
-    if before.lifecycle.status is LifecycleStatus.RESOLVED:
-        raise Conflict("the event is RESOLVED", code="invalid-state")
+    _check_advance(before)
     if before.lifecycle.status is status:
         return before
     await store.update_lifecycles(work.tx, [event_id], status, at=work.now(), by=work.actor.id)
@@ -138,6 +183,7 @@ async def _write(work: Work, draft: EventDraft) -> Event:
         data=draft.data,
         lifecycle=Lifecycle(status=LifecycleStatus.ACTIVE) if draft.requires_action else None,
         created_at=now,
+        created_by=work.actor.id,
     )
     await store.insert_events(work.tx, [event])
     work.record("event.create", event.id, after=event)

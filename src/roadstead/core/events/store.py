@@ -1,6 +1,6 @@
 """The SQL of events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from roadstead.core.events.model import Event, LifecycleStatus, words_of
 from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
-from roadstead.db.filters import Column, ColumnType, Fields, Words, compile_filter
+from roadstead.db.filters import Column, ColumnType, Fields, Json, Words, compile_filter
 from roadstead.kernel.filter import Filter, Match, MatchKind
 from roadstead.kernel.ids import ComponentId, DeviceId, SensorId, SiteId
 from roadstead.kernel.page import Page, PageQuery
@@ -22,11 +22,15 @@ _EVENTS = Listing(
             'acknowledged_at', acknowledged_at, 'acknowledged_by', acknowledged_by, 'resolved_at', resolved_at,
             'resolved_by', resolved_by))
         END AS lifecycle,
-        created_at
+        created_at, created_by,
+        CASE WHEN acknowledged_at IS NOT NULL THEN
+            jsonb_build_object('at', acknowledged_at, 'by', acknowledged_by, 'data', acknowledged_data)
+        END AS acknowledgement
     """,
     source="event",
 )
 _FIELDS: Fields = {
+    "id": Column("id", ColumnType.ID),
     "type": Column("type"),
     "source": Column("source"),
     "severity": Column("severity"),
@@ -34,9 +38,20 @@ _FIELDS: Fields = {
     "sensorId": Column("sensor_id", ColumnType.ID),
     "siteId": Column("site_id", ColumnType.ID),
     "occurredAt": Column("occurred_at", ColumnType.INSTANT),
+    "message": Column("message"),
+    "data": Json("data"),
+    "createdBy": Column("created_by", ColumnType.ID),
+    "acknowledgedAt": Column("acknowledged_at", ColumnType.INSTANT),
+    "acknowledgedBy": Column("acknowledged_by", ColumnType.ID),
+    "acknowledgedData": Json("acknowledged_data"),
     "text": Words("event_word WHERE event_word.tenant_id = event.tenant_id AND event_id = event.id", "word"),
 }
-_SORT = {"occurredAt": SortKey("occurred_at", cast="timestamptz")}
+_SORT = {
+    "occurredAt": SortKey("occurred_at", cast="timestamptz"),
+    "type": SortKey("type"),
+    "deviceId": SortKey("coalesce(device_id, '00000000-0000-0000-0000-000000000000')", cast="uuid"),
+    "acknowledgedAt": SortKey("coalesce(acknowledged_at, 'infinity')", cast="timestamptz"),
+}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -74,9 +89,9 @@ async def insert_events(tx: Tx, events: Sequence[Event]) -> None:
     """Write events down."""
     sql = """
         INSERT INTO event (tenant_id, id, type, source, severity, message, device_id, component_id, sensor_id, site_id,
-                           occurred_at, data, status, created_at)
+                           occurred_at, data, status, created_at, created_by)
         SELECT %s, e.* FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::uuid[],
-            %s::uuid[], %s::uuid[], %s::timestamptz[], %s::jsonb[], %s::text[], %s::timestamptz[]) e
+            %s::uuid[], %s::uuid[], %s::timestamptz[], %s::jsonb[], %s::text[], %s::timestamptz[], %s::uuid[]) e
     """
     rows = [_row(event) for event in events]
     await tx.run(sql, tx.tenant, *(list(column) for column in zip(*rows, strict=True)))
@@ -97,6 +112,7 @@ def _row(event: Event) -> tuple[Any, ...]:
         None if event.data is None else Jsonb(event.data),
         event.lifecycle.status.value if event.lifecycle else None,
         event.created_at,
+        event.created_by,
     )
 
 
@@ -110,6 +126,18 @@ async def update_lifecycles(
         WHERE tenant_id = %s AND id = ANY(%s) AND status IS NOT NULL
     """
     await tx.run(sql, status, at, by, tx.tenant, list(event_ids))
+
+
+async def update_acknowledgement(
+    tx: Tx, event_id: UUID, *, at: datetime, by: UUID | None, data: Mapping[str, Any] | None
+) -> None:
+    """Somebody has seen it; where it needs work, somebody is at it."""
+    sql = """
+        UPDATE event SET acknowledged_at = %s, acknowledged_by = %s, acknowledged_data = %s,
+                         status = CASE WHEN status = 'ACTIVE' THEN 'ACKNOWLEDGED' ELSE status END
+        WHERE tenant_id = %s AND id = %s
+    """
+    await tx.run(sql, at, by, None if data is None else Jsonb(dict(data)), tx.tenant, event_id)
 
 
 async def select_place(tx: Tx, device_id: DeviceId | None, sensor_id: SensorId | None) -> Place | None:

@@ -68,6 +68,14 @@ async def load_member(work: Work, person_id: UUID) -> Member:
     return member
 
 
+async def load_grants(work: Work, person_id: UUID) -> frozenset[Grant]:
+    """What a member may do in the tenant, without asking for rights."""
+    held = await roles.select_held(work.tx, work.tenant_id, person_id)
+    if held is None:
+        raise NotFound("user", person_id)
+    return rights_of(held.role, held.held).grants
+
+
 async def load_emails(work: Work, person_ids: Sequence[UUID]) -> dict[UUID, str]:
     """The addresses of those of these people who are members, without asking for rights."""
     return await store.select_emails(work.tx, work.tenant_id, person_ids)

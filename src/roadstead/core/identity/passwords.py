@@ -11,15 +11,17 @@ from roadstead.core.ports import PasswordCost
 from roadstead.kernel.errors import Invalid
 
 SHORTEST, LONGEST = 12, 200
+SHORTEST_OF_ACCOUNT = 6
+"""Of accounts that a project has made for itself (contract leverege, `account.create`)."""
 
 # Two at a time: each takes a core and its memory, and a flood of sign-ins may take neither from the rest.
 _workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
 
 
-def check_password(password: str, *, field: str) -> None:
+def check_password(password: str, *, field: str, shortest: int = SHORTEST) -> None:
     """Raises `Invalid` for one that is too short to be good or too long to be meant."""
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise Invalid.field(field, f"must have {SHORTEST} to {LONGEST} characters")
+    if not shortest <= len(password) <= LONGEST:
+        raise Invalid.field(field, f"must have {shortest} to {LONGEST} characters")
 
 
 async def hash_password(password: str, cost: PasswordCost) -> str:

@@ -51,6 +51,11 @@ async def change_self(account: Account, change: PersonChange) -> Person:
 async def change_password(account: Account, *, current: str, new: str) -> None:
     """Change the password and end all other sessions. Raises `Unauthenticated` when the current one is wrong."""
     passwords.check_password(new, field="/newPassword")
+    await replace_password(account, current=current, new=new)
+
+
+async def replace_password(account: Account, *, current: str, new: str) -> None:
+    """The same, for modules that have looked at the new one."""
     person = await get_self(account)
     secrets = await store.select_secrets(account.tx, person.id)
     await attempts.count_attempt(account.tx, person.email, account.actor.address)
@@ -72,18 +77,9 @@ async def request_reset(entry: Entry, email: str) -> Mail | None:
     person = await store.select_person_named(entry.tx, email)
     if person is None:
         return None
-    token, now = tokens.new_secret(), time.now()
-    made = await store.insert_reset(
-        entry.tx,
-        person.id,
-        tokens.digest(token),
-        created_at=now,
-        expires_at=now + RESET_FOR,
-        unless_since=now - RESET_EVERY,
-    )
-    if not made:
+    token = await begin_reset(entry, person)
+    if token is None:
         return None
-    await _record_everywhere(entry, person, "user.request-password-reset")
     url = f"{entry.ports.public_url}/api/v1/auth/password/reset"
     text = (
         f"Somebody, probably you, wants to set a new password for {person.email} at {entry.ports.public_url}.\n\n"
@@ -96,6 +92,23 @@ async def request_reset(entry: Entry, email: str) -> Mail | None:
     return Mail(person.email, "Set a new password", text)
 
 
+async def begin_reset(entry: Entry, person: Person) -> str | None:
+    """A token that sets a new password once, for modules that mail it; None when one was mailed a moment ago."""
+    token, now = tokens.new_secret(), time.now()
+    made = await store.insert_reset(
+        entry.tx,
+        person.id,
+        tokens.digest(token),
+        created_at=now,
+        expires_at=now + RESET_FOR,
+        unless_since=now - RESET_EVERY,
+    )
+    if not made:
+        return None
+    await _record_everywhere(entry, person, "user.request-password-reset")
+    return token
+
+
 @unguarded("the mailed token is what is asked for")
 async def reset_password(entry: Entry, *, token: str, new: str) -> None:
     """Set a password with a mailed token, end all sessions, and open what failed attempts had locked.
@@ -103,10 +116,16 @@ async def reset_password(entry: Entry, *, token: str, new: str) -> None:
     Raises `Gone` for a token that was used, has run out or never was.
     """
     passwords.check_password(new, field="/newPassword")
+    await finish_reset(entry, token, new, whose=None)
+
+
+async def finish_reset(entry: Entry, token: str, new: str, *, whose: UserId | None) -> None:
+    """The same, for modules that have looked at the password; `whose`: only when the token is theirs."""
     now = time.now()
     reset = await store.select_reset(entry.tx, tokens.digest(token))
     person = await store.select_person(entry.tx, reset.person_id) if reset else None
-    if reset is None or person is None or reset.used_at is not None or reset.expires_at <= now:
+    is_theirs = person is not None and whose in (None, person.id)
+    if reset is None or person is None or not is_theirs or reset.used_at is not None or reset.expires_at <= now:
         raise Gone("this token was used or has run out; ask for another")
     await store.use_resets(entry.tx, person.id, now)
     await _set_password(entry, person, new)

@@ -20,6 +20,14 @@ from roadstead.core.notify.channels import (
 from roadstead.core.notify.claiming import LEASE, claim_parcel, list_waiting, settle_parcel
 from roadstead.core.notify.config import check_recipients
 from roadstead.core.notify.delivery_store import WAKE_UP
+from roadstead.core.notify.message_template_model import Medium, MessageTemplate, MessageTemplateDraft
+from roadstead.core.notify.message_templates import (
+    create_message_template,
+    delete_message_template,
+    get_message_template,
+    list_message_templates,
+    replace_message_template,
+)
 from roadstead.core.notify.model import (
     LONGEST_DIGEST_MINUTES,
     RETRY_AFTER,
@@ -56,6 +64,9 @@ __all__ = [
     "DeliveryStatus",
     "Item",
     "Kind",
+    "Medium",
+    "MessageTemplate",
+    "MessageTemplateDraft",
     "NewSecret",
     "Outcome",
     "Parcel",
@@ -68,14 +79,19 @@ __all__ = [
     "check_recipients",
     "claim_parcel",
     "create_channel",
+    "create_message_template",
     "delete_channel",
+    "delete_message_template",
     "get_channel",
+    "get_message_template",
     "list_channel_deliveries",
     "list_channels",
     "list_deliveries",
+    "list_message_templates",
     "list_waiting",
     "load_delivery",
     "replace_channel",
+    "replace_message_template",
     "resend_delivery",
     "send",
     "settle_parcel",

@@ -43,6 +43,18 @@ def check_aliases(aliases: Sequence[str]) -> list[FieldProblem]:
     return problems
 
 
+def check_network_aliases(aliases: Mapping[str, Mapping[str, str]]) -> list[FieldProblem]:
+    """Networks, keys and values of 1 to 255 characters; at most 50 of a device."""
+    problems = []
+    names = [(network, key, value) for network, keys in aliases.items() for key, value in keys.items()]
+    if len(names) > MAX_TAGS:
+        problems.append(FieldProblem("/networkAliases", "invalid", f"takes at most {MAX_TAGS}"))
+    if any(not 1 <= len(part) <= 255 or "\0" in part for name in names for part in name):
+        detail = "takes networks, keys and values of 1 to 255 characters, no NUL"
+        problems.append(FieldProblem("/networkAliases", "invalid", detail))
+    return problems
+
+
 def check_metadata(metadata: Mapping[str, Any], pointer: str = "/metadata") -> list[FieldProblem]:
     """At most 16 KB of JSON."""
     content = msgspec.json.encode(metadata)
@@ -87,6 +99,18 @@ def merge(old: Mapping[str, Any], patch: Mapping[str, Any] | None) -> dict[str, 
         else:
             merged[key] = value
     return merged
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch that makes one of the other."""
+    patch: dict[str, Any] = dict.fromkeys(key for key in old if key not in new)
+    for key, value in new.items():
+        known = old.get(key)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            patch[key] = merge_patch(known, value)
+        elif key not in old or value != known:
+            patch[key] = value
+    return patch
 
 
 def refuse(problems: list[FieldProblem]) -> None:

@@ -1,6 +1,6 @@
 """The SQL of devices and spaces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from roadstead.core.registry.model import Device, DeviceLine, GroupBy, Space
+from roadstead.core.registry.model import Device, DeviceLine, GroupBy
+from roadstead.core.registry.value_fields import VALUE_FIELDS
 from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
 from roadstead.db.filters import Column, ColumnType, Fields, Json, Place, Rows, Words, compile_filter
 from roadstead.kernel.filter import EVERYTHING, Filter
@@ -25,6 +26,14 @@ DEVICES = Listing(
             SELECT alias.alias FROM device_alias alias
             WHERE alias.tenant_id = device.tenant_id AND alias.device_id = device.id ORDER BY alias.position
         ) AS aliases,
+        device.network_id, coalesce(device.purpose, 'DEVICE') AS purpose,
+        coalesce((
+            SELECT jsonb_object_agg(network.id, network.names) FROM (
+                SELECT name.network_id AS id, jsonb_object_agg(name.key, name.value) AS names
+                FROM device_network_alias name
+                WHERE name.tenant_id = device.tenant_id AND name.device_id = device.id GROUP BY name.network_id
+            ) network
+        ), '{}') AS network_aliases,
         device.communication_interval,
         CASE WHEN device.latitude IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('latitude', device.latitude,
             'longitude', device.longitude, 'altitude', device.altitude, 'label', device.location_label))
@@ -61,6 +70,18 @@ DEVICE_FIELDS: Fields = {
         keys=(),
         value=Column("alias.alias"),
     ),
+    "networkId": Column("device.network_id"),
+    "networkAlias": Rows(
+        "device_network_alias name WHERE name.tenant_id = device.tenant_id AND name.device_id = device.id",
+        keys=("name.network_id", "name.key"),
+        value=Column("name.value"),
+    ),
+    "purpose": Column("coalesce(device.purpose, 'DEVICE')"),
+    "relation": Rows(
+        "device_relation relation WHERE relation.tenant_id = device.tenant_id AND relation.child_id = device.id",
+        keys=("relation.attribute_id",),
+        value=Column("relation.parent_id", ColumnType.ID),
+    ),
     "firmwareVersion": Column("device.firmware_version"),
     "hardwareId": Column("device.hardware_id"),
     "lastSeenAt": Column("device.last_seen_at", ColumnType.INSTANT, absent="'epoch'"),
@@ -81,13 +102,18 @@ DEVICE_FIELDS: Fields = {
     "text": Words("device_word WHERE device_word.tenant_id = device.tenant_id AND device_id = device.id", "word"),
     "metadata": Json("device.metadata"),
     "notes": Json("device.notes"),
+    **VALUE_FIELDS,
 }
 """What a filter can ask of a device. `lastSeenAt` is kept to the minute; `text`: words of name, external id, serial;
-`called`: what people call it, in lower case; `kindId`: its type, else the version of its profile, else zeros."""
+`called`: what people call it, in lower case; `kindId`: its type, else the version of its profile, else zeros;
+`networkAlias` by network and key; `relation` by the id of an attribute: the parents it has in this sense.
+What `value_fields.py` names as well."""
 
 _SORT = {
     "name": SortKey("device.name"),
+    "called": SortKey("device.called"),
     "createdAt": SortKey("device.created_at", cast="timestamptz"),
+    "updatedAt": SortKey("device.updated_at", cast="timestamptz"),
     "lastSeenAt": SortKey("device.last_seen_at", cast="timestamptz"),
     "status": SortKey("device.status"),
 }
@@ -248,6 +274,8 @@ _WRITABLE = (
     "site_id",
     "parent_id",
     "gateway_id",
+    "network_id",
+    "purpose",
     "communication_interval",
     "latitude",
     "longitude",
@@ -271,6 +299,8 @@ def _values(device: Device) -> tuple[Any, ...]:
         device.site_id,
         device.parent_id,
         device.gateway_id,
+        device.network_id,
+        device.purpose,
         device.communication_interval,
         place and place.latitude,
         place and place.longitude,
@@ -382,6 +412,47 @@ async def replace_aliases(tx: Tx, device_id: DeviceId, aliases: Sequence[str]) -
     return await tx.run(sql, tx.tenant, device_id, list(aliases)) == len(aliases)
 
 
+async def find_taken_network_alias(
+    tx: Tx, aliases: Mapping[str, Mapping[str, str]], besides: DeviceId | None
+) -> str | None:
+    """One of the names in networks that is another device's."""
+    sql = """
+        SELECT name.value FROM device_network_alias name
+        JOIN unnest(%s::text[], %s::text[], %s::text[]) AS wanted (network_id, key, value)
+            ON (name.network_id, name.key, name.value) = (wanted.network_id, wanted.key, wanted.value)
+        WHERE name.tenant_id = %s AND name.device_id IS DISTINCT FROM %s LIMIT 1
+    """
+    taken: str | None = await tx.value(sql, *_network_columns(aliases), tx.tenant, besides)
+    return taken
+
+
+async def select_named_in_network(tx: Tx, network_id: str, key: str, value: str) -> DeviceId | None:
+    """The device that a network calls so."""
+    sql = """
+        SELECT device_id FROM device_network_alias WHERE tenant_id = %s AND network_id = %s AND key = %s AND value = %s
+    """
+    found: DeviceId | None = await tx.value(sql, tx.tenant, network_id, key, value)
+    return found
+
+
+async def replace_network_aliases(tx: Tx, device_id: DeviceId, aliases: Mapping[str, Mapping[str, str]]) -> bool:
+    """False when one of the names has just been taken; the others are there then."""
+    await tx.run("DELETE FROM device_network_alias WHERE tenant_id = %s AND device_id = %s", tx.tenant, device_id)
+    networks, keys, values = _network_columns(aliases)
+    sql = """
+        INSERT INTO device_network_alias (tenant_id, network_id, key, value, device_id)
+        SELECT %s, network_id, key, value, %s
+        FROM unnest(%s::text[], %s::text[], %s::text[]) AS given (network_id, key, value)
+        ORDER BY network_id, key, value ON CONFLICT DO NOTHING
+    """
+    return await tx.run(sql, tx.tenant, device_id, networks, keys, values) == len(keys)
+
+
+def _network_columns(aliases: Mapping[str, Mapping[str, str]]) -> tuple[list[str], list[str], list[str]]:
+    names = [(network, key, value) for network, keys in aliases.items() for key, value in keys.items()]
+    return [name[0] for name in names], [name[1] for name in names], [name[2] for name in names]
+
+
 async def select_tag_keys(tx: Tx, where: Filter = EVERYTHING) -> list[str]:
     """The keys of tags that devices have and that a filter on `tagKey` is true for, each once and in order."""
     condition = compile_filter(where, {"tagKey": Column("key")})
@@ -402,33 +473,3 @@ async def select_tag_keys(tx: Tx, where: Filter = EVERYTHING) -> list[str]:
 async def lock_tree(tx: Tx, noun: str) -> None:
     """Nobody else moves things in this tree of the tenant until the transaction ends: two moves could make a circle."""
     await tx.run("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", f"roadstead/{noun}-tree", tx.tenant)
-
-
-# --- spaces ----------------------------------------------------------------------------------------------------------
-
-
-async def select_space(tx: Tx, space_id: SpaceId) -> Space | None:
-    """One space."""
-    sql = "SELECT id, name, is_default, created_at FROM space WHERE tenant_id = %s AND id = %s"
-    return await tx.one(Space, sql, tx.tenant, space_id)
-
-
-async def select_default_space(tx: Tx) -> SpaceId | None:
-    """The space for those who do not name one."""
-    space_id: SpaceId | None = await tx.value("SELECT id FROM space WHERE tenant_id = %s AND is_default", tx.tenant)
-    return space_id
-
-
-async def select_spaces(tx: Tx) -> list[Space]:
-    """All spaces, the default one first."""
-    sql = "SELECT id, name, is_default, created_at FROM space WHERE tenant_id = %s ORDER BY is_default DESC, name, id"
-    return await tx.all(Space, sql, tx.tenant)
-
-
-async def insert_space(tx: Tx, space: Space) -> bool:
-    """False when there is a default space already and this would be another."""
-    sql = """
-        INSERT INTO space (tenant_id, id, name, is_default, created_at) VALUES (%s, %s, %s, %s, %s)
-        ON CONFLICT DO NOTHING
-    """
-    return bool(await tx.run(sql, tx.tenant, space.id, space.name, space.is_default, space.created_at))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET
 
 from roadstead.core import types
 from roadstead.core.messages import SensorsChanged, ValueType
@@ -24,8 +25,16 @@ _AT_ONCE = 500
 async def change_device_type(work: Work, type_id: TypeId, change: DeviceTypeChange) -> DeviceType:
     """Change a type; what is sent takes the place of what was there as a whole. Its devices get the sensors they lack.
 
-    `Conflict` (`profile-mismatch`) when a value that one of them has reported would have to change its type.
+    `Conflict` (`profile-mismatch`) when a value that one of them has reported would have to change its type, or when
+    the schema of one that was made as a blueprint would be another than that of its attributes.
     """
+    if change.sections is not UNSET:
+        await types.check_sections_are_free(work, type_id, change.sections)
+    return await follow_device_type(work, type_id, change)
+
+
+async def follow_device_type(work: Work, type_id: TypeId, change: DeviceTypeChange) -> DeviceType:
+    """`change_device_type`, without asking for rights, for whoever makes the sections from something else."""
     before, after = await types.rewrite_device_type(work, type_id, change)
     if after.sections == before.sections:
         return after

@@ -1,7 +1,7 @@
 """What can be done with devices."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -58,7 +58,9 @@ class DeviceStats(msgspec.Struct, frozen=True):
 async def list_devices(
     work: Work, where: Filter = EVERYTHING, *, sort: str | None = None, page: PageQuery
 ) -> Page[Device]:
-    """Devices that a filter is true for (fields: `search.py`), sorted by name, createdAt, lastSeenAt or status."""
+    """Devices that a filter is true for (fields: `search.py`), sorted by name, called, createdAt, updatedAt, lastSeenAt
+    or status.
+    """
     return await device_store.list_devices(work.tx, await resolve(work, where), sort, page)
 
 
@@ -96,6 +98,19 @@ async def load_device(work: Work, device_id: DeviceId) -> Device:
     if device is None:
         raise NotFound("device", device_id)
     return device
+
+
+@operation(Grant.DEVICES_READ)
+async def find_device(work: Work, device_id: DeviceId) -> Device | None:
+    """One device, if it is there."""
+    return await device_store.select_device(work.tx, device_id)
+
+
+@operation(Grant.DEVICES_READ)
+async def find_device_in_network(work: Work, network_id: str, key: str, value: str) -> Device | None:
+    """The device that a network calls so, if there is one."""
+    device_id = await device_store.select_named_in_network(work.tx, network_id, key, value)
+    return await load_device(work, device_id) if device_id is not None else None
 
 
 async def load_device_ids(work: Work, where: Filter, *, limit: int) -> list[DeviceId]:
@@ -157,6 +172,9 @@ async def add_device(work: Work, draft: DeviceDraft) -> Device:
         parent_id=draft.parent_id,
         gateway_id=draft.gateway_id,
         aliases=draft.aliases,
+        network_id=draft.network_id,
+        network_aliases=draft.network_aliases,
+        purpose=draft.purpose,
         communication_interval=draft.communication_interval,
         location=draft.location,
         tags=draft.tags,
@@ -180,6 +198,7 @@ async def add_device(work: Work, draft: DeviceDraft) -> Device:
     device = msgspec.structs.replace(device, ordinal=ordinal)
     if draft.aliases and not await device_store.replace_aliases(work.tx, device.id, draft.aliases):
         raise _alias_taken(draft.aliases[0])
+    await _name_in_networks(work, device, {})
     if profile is not None:
         await equip_device(work, device, profile)
     if type_ is not None:
@@ -194,10 +213,12 @@ async def change_device(work: Work, device_id: DeviceId, change: DeviceChange, *
     """Change some fields; tags, metadata and notes are merged. `expected` is the version the caller has seen."""
     before = await _lock(work, device_id, expected)
     sent = change.sent()
-    for name in ("tags", "metadata", "notes"):
+    for name in ("tags", "metadata", "notes", "network_aliases"):
         patch = getattr(change, name)
         if patch is not UNSET:
             sent[name] = merge(getattr(before, name), patch)
+    if "network_aliases" in sent:
+        sent["network_aliases"] = {network: keys for network, keys in sent["network_aliases"].items() if keys}
     if change.location is not UNSET:
         sent["location"] = merge_location(before.location, change.location)
     is_called_anew = change.title is not UNSET and change.title != (before.title or before.name)
@@ -223,7 +244,16 @@ async def replace_device(work: Work, device_id: DeviceId, draft: DeviceDraft, *,
     return await _write(work, before, msgspec.structs.replace(draft, title=title, **kept))
 
 
-_KEPT = ("notes", "type_id", "gateway_id", "aliases", "communication_interval")
+_KEPT = (
+    "notes",
+    "type_id",
+    "gateway_id",
+    "aliases",
+    "network_id",
+    "network_aliases",
+    "purpose",
+    "communication_interval",
+)
 
 
 async def _write(work: Work, before: Device, draft: DeviceDraft) -> Device:
@@ -254,6 +284,7 @@ async def _write(work: Work, before: Device, draft: DeviceDraft) -> Device:
         raise Conflict.taken("device", "name", after.name)
     if after.aliases != before.aliases and not await device_store.replace_aliases(work.tx, after.id, after.aliases):
         raise _alias_taken(after.aliases[0])
+    await _name_in_networks(work, after, before.network_aliases)
     if profile is not None and after.profile_id != before.profile_id:
         await equip_device(work, after, profile)
         work.emit(SensorsChanged(after.id))
@@ -327,6 +358,20 @@ async def _check_free(work: Work, draft: DeviceDraft, space_id: SpaceId, *, besi
         taken = await device_store.find_taken_alias(work.tx, draft.aliases, besides)
         if taken is not None:
             raise _alias_taken(taken)
+    if draft.network_aliases:
+        taken = await device_store.find_taken_network_alias(work.tx, draft.network_aliases, besides)
+        if taken is not None:
+            raise _network_alias_taken(taken)
+
+
+async def _name_in_networks(work: Work, device: Device, before: Mapping[str, Mapping[str, str]]) -> None:
+    wanted = device.network_aliases
+    if wanted != before and not await device_store.replace_network_aliases(work.tx, device.id, wanted):
+        raise _network_alias_taken(next(value for keys in wanted.values() for value in keys.values()))
+
+
+def _network_alias_taken(value: str) -> Conflict:
+    return Conflict.taken("device", "networkAliases", value)
 
 
 def _alias_taken(alias: str) -> Conflict:

@@ -15,6 +15,7 @@ from roadstead.core.registry.checks import (
     check_aliases,
     check_key,
     check_metadata,
+    check_network_aliases,
     check_range,
     check_tags,
     check_text,
@@ -29,15 +30,6 @@ MAX_NAME = 120
 """Characters of the name of a device."""
 
 
-class Space(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a tenant within which names of devices are unique; every tenant has a default one."""
-
-    id: SpaceId
-    name: str
-    is_default: bool
-    created_at: datetime
-
-
 class DeviceStatus(StrEnum):
     """Where a device is in its life (contract section 3)."""
 
@@ -50,6 +42,14 @@ class DeviceStatus(StrEnum):
     """Set by people: its readings are stored and raise no alert."""
     OFFLINE = "OFFLINE"
     """Was connected and is not."""
+
+
+class Purpose(StrEnum):
+    """What a device stands for."""
+
+    DEVICE = "DEVICE"
+    ORGANIZATION = "ORGANIZATION"
+    """A part of an organization: a building, a department."""
 
 
 class GroupBy(StrEnum):
@@ -94,6 +94,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     """The device that speaks for it."""
     aliases: list[str]
     """Other names, each its alone in the tenant."""
+    network_id: str | None
+    """The name of the network it is reached through."""
+    network_aliases: dict[str, dict[str, str]]
+    """What it is called in networks: by network and key, each value its alone in the tenant."""
+    purpose: Purpose
     communication_interval: int | None
     """Seconds within which it is to be heard; 0: nobody looks; None: as its type says."""
     location: Location | None
@@ -144,6 +149,9 @@ class DeviceDraft(msgspec.Struct, frozen=True, kw_only=True):
     parent_id: DeviceId | None = None
     gateway_id: DeviceId | None = None
     aliases: list[str] = []
+    network_id: str | None = None
+    network_aliases: dict[str, dict[str, str]] = {}
+    purpose: Purpose = Purpose.DEVICE
     communication_interval: int | None = None
     location: Location | None = None
     tags: dict[str, str] = {}
@@ -161,6 +169,8 @@ class DeviceDraft(msgspec.Struct, frozen=True, kw_only=True):
         problems += check_tags(self.tags, longest_key=64 if self.type_id is None else 256)
         problems += check_metadata(self.metadata) + check_metadata(self.notes, "/notes")
         problems += check_aliases(self.aliases)
+        problems += check_text("/networkId", self.network_id, most=255, least=1)
+        problems += check_network_aliases(self.network_aliases)
         problems += check_interval(self.communication_interval, "/communicationInterval")
         problems += self.location.check("/location") if self.location else []
         refuse(problems)
@@ -181,6 +191,10 @@ class DeviceChange(Change, frozen=True, kw_only=True):
     parent_id: DeviceId | UnsetType | None = UNSET
     gateway_id: DeviceId | UnsetType | None = UNSET
     aliases: list[str] | UnsetType = UNSET
+    network_id: str | UnsetType | None = UNSET
+    network_aliases: Mapping[str, Any] | UnsetType | None = UNSET
+    """A merge patch."""
+    purpose: Purpose | UnsetType = UNSET
     communication_interval: int | UnsetType | None = UNSET
     location: Mapping[str, Any] | UnsetType | None = UNSET
     """A merge patch."""

@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from roadstead.core.messages import ValueType
 from roadstead.core.registry.model import Sensor
+from roadstead.core.types import join_path, split_path
 from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
 from roadstead.db.filters import Column, ColumnType, Fields, compile_filter
 from roadstead.kernel.filter import Filter
@@ -166,3 +167,7 @@ async def delete_sensor(tx: Tx, sensor: Sensor) -> None:
     await tx.run("DELETE FROM sensor WHERE tenant_id = %s AND id = %s", tx.tenant, sensor.id)
     forget = "UPDATE device_state SET body = body - %s WHERE tenant_id = %s AND device_id = %s"
     await tx.run(forget, sensor.path, tx.tenant, sensor.device_id)
+    section, steps = split_path(sensor.path)
+    lies_at = join_path(section, [step for step in steps if isinstance(step, str)])
+    unfind = "DELETE FROM device_value WHERE tenant_id = %s AND device_id = %s AND path = %s"
+    await tx.run(unfind, tx.tenant, sensor.device_id, lies_at)

@@ -16,6 +16,7 @@ from roadstead.core.telemetry.health import (
     load_health,
     report_health,
 )
+from roadstead.core.telemetry.history import HistoryRows, list_history
 from roadstead.core.telemetry.ingest import (
     MOST_ITEMS,
     DocumentMessage,
@@ -40,6 +41,7 @@ from roadstead.core.telemetry.model import (
     ReadingStatistics,
     Selection,
     SensorReading,
+    Stage,
     read_metadata,
     value_of,
 )
@@ -52,6 +54,7 @@ from roadstead.core.telemetry.reads import (
     thin_readings,
 )
 from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id
+from roadstead.core.telemetry.searching import make_searchable
 from roadstead.core.telemetry.sections import (
     ReportedState,
     Watch,
@@ -71,10 +74,20 @@ from roadstead.core.telemetry.snapshots import Means, Snapshot, get_snapshot, li
 from roadstead.core.telemetry.state import FIRMWARE_PATH, Patch, Patches, copy_line
 from roadstead.core.telemetry.state_store import (
     merge_state,
+    remove_values,
     select_configurations,
     select_position,
     update_firmware,
     update_position,
+)
+from roadstead.core.telemetry.values import DeviceValues, Update, list_values
+from roadstead.core.telemetry.writing import (
+    Spelled,
+    ValuesDraft,
+    WrittenValues,
+    check_values,
+    refuse_message,
+    report_document,
 )
 
 __all__ = [
@@ -92,10 +105,12 @@ __all__ = [
     "ComponentRows",
     "DeviceCatalog",
     "DeviceKey",
+    "DeviceValues",
     "DocumentMessage",
     "Fill",
     "HealthQuery",
     "HealthSnapshot",
+    "HistoryRows",
     "Ingested",
     "Intake",
     "Means",
@@ -110,10 +125,16 @@ __all__ = [
     "Selection",
     "SensorReading",
     "Snapshot",
+    "Spelled",
+    "Stage",
     "Taken",
     "TakenMessage",
+    "Update",
+    "ValuesDraft",
     "Watch",
+    "WrittenValues",
     "aggregate_readings",
+    "check_values",
     "copy_line",
     "end_sessions_of_the_dead",
     "get_health",
@@ -125,18 +146,24 @@ __all__ = [
     "list_component_rows",
     "list_device_readings",
     "list_health",
+    "list_history",
     "list_latest",
     "list_means",
     "list_readings",
     "list_reported_states",
+    "list_values",
     "load_channels",
     "load_health",
+    "make_searchable",
     "merge_state",
     "purge_readings",
     "put_together",
     "quarantine_id",
     "read_batch",
     "read_metadata",
+    "refuse_message",
+    "remove_values",
+    "report_document",
     "report_health",
     "resume_sessions",
     "select_configurations",

@@ -27,6 +27,8 @@ class DeviceCatalog:
         self._known: dict[DeviceKey, Described] = {}
         self._aliases: dict[tuple[TenantId, str], DeviceKey] = {}
         """Which devices had these; what is known of them says whether they still do."""
+        self.forwarding: set[DeviceKey] = set()
+        """Devices that may have parents who shall have what they report: what is known of them says it."""
         self._asking: list[set[DeviceKey | None]] = []
         """For each question under way: what was forgotten meanwhile, so that its answer may be stale. None: all."""
 
@@ -46,6 +48,7 @@ class DeviceCatalog:
         finally:
             # By identity: what two questions were told to forget may be equal.
             self._asking = [other for other in self._asking if other is not forgotten]
+        self.forwarding.update(device for device, known in found.items() if known.parents)
         answer = {device: self._known[device] for device in devices if device in self._known} | found
         if None not in forgotten:
             self._known.update((device, known) for device, known in found.items() if device not in forgotten)
@@ -102,6 +105,7 @@ class DeviceCatalog:
     def forget(self, device: DeviceKey) -> None:
         """Ask the database about this device the next time."""
         self._known.pop(device, None)
+        self.forwarding.discard(device)
         for forgotten in self._asking:
             forgotten.add(device)
 
@@ -114,6 +118,7 @@ class DeviceCatalog:
     def forget_all(self) -> None:
         """Ask the database about everything."""
         self._known.clear()
+        self.forwarding.clear()
         for forgotten in self._asking:
             forgotten.add(None)
 

@@ -42,6 +42,17 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
         """,
         *pairs,
     )
+    parents: defaultdict[UUID, list[bytes]] = defaultdict(list)
+    for device, parent in await tx.rows(
+        """
+        SELECT DISTINCT r.child_id, r.parent_id
+        FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, child_id)
+        JOIN device_relation r USING (tenant_id, child_id)
+        JOIN blueprint_attribute a ON a.tenant_id = r.tenant_id AND a.id = r.attribute_id AND a.forward_data
+        """,
+        *pairs,
+    ):
+        parents[device].append(ids.to_bytes(parent))
     known_types = await _select_types(tx, {type_id for _, _, _, type_id, _, _ in known if type_id is not None})
     profiles = await _select_profiles(tx, pairs)
     components: defaultdict[UUID, dict[UUID, Component]] = defaultdict(dict)
@@ -83,6 +94,7 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
             type=known_types.get(type_id),
             aliases=tuple(aliases),
             gateway=ids.to_bytes(gateway) if gateway else b"",
+            parents=tuple(parents[id_]),
         )
         for id_, tenant, settings, type_id, gateway, aliases in known
     }

@@ -8,6 +8,7 @@ import msgspec
 from roadstead.core import types
 from roadstead.core.messages import Reading, Uplink, Value
 from roadstead.core.ports import Document, Refusal, RefusalReason
+from roadstead.core.telemetry.replacing import find_removed
 from roadstead.core.telemetry.rules import MOST_SENSORS, Described, KnownType, NewSensor, Refused, Rule
 from roadstead.core.types import ProfileField, Section, TypeSchema, ValueType
 from roadstead.kernel import ids
@@ -37,6 +38,8 @@ class Checked(msgspec.Struct):
     device: bytes
     """The 12 free bytes of the id of the device it is about; of the sender, when there is no such device."""
     readings: list[Reading] = []
+    removed: list[str] = []
+    """Paths of values that the device has no longer."""
     new: list[tuple[NewSensor, Rule]] = []
     """Sensors that must come into being first."""
     is_event: bool = False
@@ -103,7 +106,7 @@ def _check_values(sent: Sent, device: bytes, described: Described, *, creates: b
         except Refused as error:
             faults.append((error, f"{types.spell_json_path(path)[2:][:_MOST_PATH]}: {error.detail}"))
             continue
-        checked.readings.append(Reading(sensor.path, sent.document.at, taken))
+        checked.readings.append(Reading(sensor.path, sent.document.at, taken, sent.document.meta))
     if len(checked.new) > MOST_SENSORS - len(described.rules):
         fault = Refused(RefusalReason.TOO_LARGE, f"a device can have {MOST_SENSORS} values")
         faults.append((fault, fault.detail))
@@ -112,6 +115,11 @@ def _check_values(sent: Sent, device: bytes, described: Described, *, creates: b
         faults.append((fault, fault.detail))
     if faults:
         return _refuse(sent, device, faults[0][0].reason, faults[0][1], [text for _, text in faults])
+    if sent.document.replaces:
+        said = [reading.path for reading in checked.readings if reading.value != "{}"]
+        kept = {reading.path for reading in checked.readings}
+        lost = find_removed(sent.document.removed, said, [rule.path for rule in described.rules])
+        checked.removed = [path for path in lost if path not in kept]
     return checked
 
 

@@ -108,7 +108,7 @@ async def take_readings(work: Work, intake: Intake, items: Sequence[bytes]) -> I
     return Ingested(
         accepted=accepted,
         duplicates=duplicates,
-        refused=await _quarantine(work, uplinks, refused),
+        refused=await quarantine(work, uplinks, refused),
         uplinks=await _pack(work, readings, received),
     )
 
@@ -141,7 +141,7 @@ async def _take_message(work: Work, intake: Intake, message: DocumentMessage) ->
         work.tenant_id, ids.to_bytes(sender), message.dialect, message.channel, received, message.payload, _SOURCE
     )
     taken = await intake.take_in([uplink])
-    return TakenMessage(uplink, await _quarantine(work, [uplink], taken.refused))
+    return TakenMessage(uplink, await quarantine(work, [uplink], taken.refused))
 
 
 async def _find_target(work: Work, message: DocumentMessage) -> DeviceId | None:
@@ -200,9 +200,10 @@ def _read_address(item: bytes) -> _Address | str:
         return str(error)
 
 
-async def _quarantine(
+async def quarantine(
     work: Work, uplinks: Sequence[Uplink], refused: Sequence[tuple[int, Refusal]]
 ) -> list[RefusedItem]:
+    """Keep what was refused of these, by the place of its uplink."""
     request = secrets.token_hex(8)
     kept = []
     for place, (index, refusal) in enumerate(sorted(refused, key=lambda found: found[0])):

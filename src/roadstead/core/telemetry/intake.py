@@ -6,10 +6,22 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import structlog
 
-from roadstead.core.messages import REFUSED, SESSION, Accepted, Reading, RefusalNotice, Uplink, Value
+from roadstead.core.messages import (
+    REFUSED,
+    REMOVAL,
+    SESSION,
+    Accepted,
+    Reading,
+    RefusalNotice,
+    Removal,
+    Uplink,
+    Value,
+    encode_removal,
+)
 from roadstead.core.ports import Codec, Decoded, Document, Refusal, RefusalReason, Reported
 from roadstead.core.telemetry.catalog import DeviceCatalog
 from roadstead.core.telemetry.documents import MOST_AHEAD_MS, Checked, Sent, check_document
+from roadstead.core.telemetry.forwarding import forwarded_documents
 from roadstead.core.telemetry.rules import (
     MOST_SENSORS,
     Component,
@@ -51,6 +63,8 @@ class Taken(msgspec.Struct):
     """Which uplinks were about another device than their sender's, and a message of nothing for that one: it lives."""
     events: list[tuple[int, bytes, Document]] = []
     """Which uplinks told of an event, of which device (the 12 bytes of its id), and what."""
+    forwarded: list[tuple[int, Accepted]] = []
+    """What of which uplinks is stored with the parents of the devices as well."""
 
 
 class Intake:
@@ -116,7 +130,45 @@ class Intake:
         if documents:
             await self._take_documents(documents, accepted, taken)
         taken.accepted = [item for item in accepted if item is not None]
+        if self._catalog.forwarding:
+            await self._forward(uplinks, taken)
         return taken
+
+    async def _forward(self, uplinks: Sequence[Uplink], taken: Taken) -> None:
+        """Give what devices have reported to those who shall have it, too, and to those above them, each once."""
+        origins: list[int] = []
+        documents: list[Sent] = []
+        for index, message in enumerate(taken.accepted):
+            if message.device not in self._catalog.forwarding:
+                continue
+            known, above = await self._find_above(message)
+            for said in forwarded_documents(message, known) if known is not None and above else ():
+                for parent in above:
+                    uplink = msgspec.structs.replace(uplinks[index], device=parent)
+                    documents.append(Sent(len(origins), uplink, said))
+                    origins.append(index)
+        if not documents:
+            return
+        accepted: list[Accepted | None] = [None] * len(documents)
+        theirs = Taken([], [])
+        await self._take_documents(documents, accepted, theirs)
+        taken.forwarded = [(origin, one) for origin, one in zip(origins, accepted, strict=True) if one is not None]
+        for place, refusal in theirs.refused:
+            owned = msgspec.structs.replace(refusal, device=documents[place].uplink.device)
+            taken.refused.append((origins[place], owned))
+
+    async def _find_above(self, message: Accepted) -> tuple[Described | None, Sequence[bytes]]:
+        """What is known of the device of a message, and all above it."""
+        described = await self._catalog.learn({message.device: message.tenant})
+        found = dict.fromkeys([message.device])
+        reached = [message.device]
+        while reached:
+            above = [parent for one in reached if one in described for parent in described[one].parents]
+            reached = [parent for parent in dict.fromkeys(above) if parent not in found]
+            found |= dict.fromkeys(reached)
+            if reached:
+                described = await self._catalog.learn(dict.fromkeys([*found], message.tenant))
+        return described.get(message.device), list(found)[1:]
 
     async def _take_documents(self, documents: Sequence[Sent], accepted: list[Accepted | None], taken: Taken) -> None:
         """Check these, each as a whole, for the devices they are about."""
@@ -134,8 +186,7 @@ class Intake:
             taken.refused += [(sent.index, refusal) for refusal in one.refused]
             if one.is_event:
                 taken.events.append((sent.index, one.device, sent.document))
-            payload = uplink.payload if one.is_event else b""
-            accepted[sent.index] = _accept(uplink, one.readings, device=one.device, payload=payload)
+            accepted[sent.index] = accept_document(sent, one)
             if one.device != uplink.device:
                 taken.senders.append((sent.index, _accept(uplink, [])))
 
@@ -341,6 +392,17 @@ def _accept(uplink: Uplink, readings: list[Reading], *, device: bytes | None = N
         payload=payload,
         replayed=uplink.source == REPLAY,
     )
+
+
+def accept_document(sent: Sent, checked: Checked) -> Accepted:
+    """What is passed on of a document; nothing but its device when it was refused."""
+    uplink = sent.uplink
+    if not checked.removed:
+        payload = uplink.payload if checked.is_event else b""
+        return _accept(uplink, checked.readings, device=checked.device, payload=payload)
+    payload = encode_removal(Removal(sent.document.at, checked.removed))
+    taken = _accept(uplink, checked.readings, device=checked.device, payload=payload)
+    return msgspec.structs.replace(taken, channel=REMOVAL)
 
 
 def _refuse_all(uplink: Uplink, reason: RefusalReason, detail: str) -> Decoded:

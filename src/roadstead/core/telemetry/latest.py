@@ -5,6 +5,7 @@ from roadstead.core.operation import operation
 from roadstead.core.ports import Span
 from roadstead.core.telemetry import store
 from roadstead.core.telemetry.model import Channel, Selection, SensorReading, read_metadata, value_of
+from roadstead.core.telemetry.searching import follow_states
 from roadstead.core.work import Work
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid, NotFound
@@ -52,6 +53,7 @@ async def renew_latest(work: Work, channel: Channel, deleted: Span) -> None:
         value = value_of(channel.value_type, points[0].number, points[0].text)
         newest = [value, points[0].at, points[0].received, *filter(None, [points[0].meta])]
     await store.update_state(work.tx, work.tenant_id, channel, before=stated[0].state, after=newest)
+    await follow_states(work.tx, [(work.tenant_id, channel.device_id)])
 
 
 def read_state(stated: store.StatedChannel) -> SensorReading:

@@ -13,6 +13,9 @@ from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import ComponentId, DeviceId, SensorId, SiteId
 from roadstead.kernel.time import from_millis
 
+SOURCE = "source"
+"""What of the metadata of a reading says who wrote it, when that was not the device itself."""
+
 
 class Channel(msgspec.Struct, frozen=True):
     """Where the readings of a sensor lie, and of which type they are."""
@@ -108,6 +111,15 @@ class ReadingStatistics(msgspec.Struct, frozen=True, kw_only=True):
     last: SensorReading | None = None
     true_ratio: float | None = None
     distinct: list[tuple[str, int]] | None = None
+
+
+class Stage(StrEnum):
+    """How far a message has come: what was said can be read there."""
+
+    STORE = "store"
+    """The telemetry store, and with it the history."""
+    STATE = "state"
+    """The newest values, and what is found by them."""
 
 
 class ComponentRow(msgspec.Struct, frozen=True):

@@ -178,6 +178,8 @@ class Described(msgspec.Struct):
     aliases: tuple[str, ...] = ()
     gateway: bytes = b""
     """The 12 free bytes of the id of the device that connects it."""
+    parents: tuple[bytes, ...] = ()
+    """The 12 free bytes of the ids of devices that shall have what this one reports, too."""
     places: dict[str, Rule] = {}
     """The rules by path: filled when a document asks for one."""
 

@@ -105,17 +105,22 @@ def put_together(body: Mapping[str, State], schema: types.TypeSchema | None) -> 
     Objects are merged; a list, and whatever is no object, takes the place of what was there before. Only components may
     report the items of a list one by one. `schema`: of the device's type, if it has one.
     """
+    pairs = []
+    for path in current_paths(body):
+        stored: Value = body[path][0]
+        leaf = schema.leaf(path) if schema is not None and isinstance(stored, str) else None
+        pairs.append((path, types.from_stored(leaf, stored)))
+    return types.nest(pairs)
+
+
+def current_paths(body: Mapping[str, State]) -> Iterator[str]:
+    """The paths of a state whose values no newer ones have replaced."""
     root = _Node()
     for path, state in body.items():
         if not path.startswith("$"):
             section, steps = types.split_path(path)
             root.put((section.value, *steps), path, state)
-    pairs = []
-    for path in root.current(_NEVER):
-        stored: Value = body[path][0]
-        leaf = schema.leaf(path) if schema is not None and isinstance(stored, str) else None
-        pairs.append((path, types.from_stored(leaf, stored)))
-    return types.nest(pairs)
+    return root.current(_NEVER)
 
 
 class _Node:

@@ -1,10 +1,10 @@
 """The newest value of every path of every device: coalesced in memory, merged into one row a device. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from roadstead.core.messages import Accepted, Logged
+from roadstead.core.messages import Accepted, Logged, Removal
 from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId
 
@@ -25,6 +25,8 @@ class Patch(msgspec.Struct):
     newest_at: int
     body: dict[str, tuple[object, ...]]
     """{path: (value, measured at, received at, metadata if any)}."""
+    removed: dict[str, int]
+    """{path: when its value was taken away}."""
 
     @property
     def is_about_configuration(self) -> bool:
@@ -41,6 +43,8 @@ class Patches:
     def __init__(self) -> None:
         self._kept: dict[bytes, dict[object, Message]] = {}
         """The messages of each device that tell something, in the order in which they came."""
+        self._removals: dict[bytes, dict[int, Removal]] = {}
+        """By device and identity of the message, which is one of `_kept`."""
         self._received: dict[bytes, int] = {}
         """The newest time of receipt among those that were left out, where it may be newer than that of the others."""
 
@@ -50,9 +54,14 @@ class Patches:
     def items(self) -> Iterator[tuple[bytes, Patch]]:
         """Device and patch, in order of the devices: whoever locks their rows does it in one order."""
         for device in sorted(self._kept):
-            patch = _merge(self._kept[device].values())
+            patch = _merge(self._kept[device].values(), self._removals.get(device, {}))
             patch.received = max(patch.received, self._received.get(device, 0))
             yield device, patch
+
+    def remove(self, message: Message, removal: Removal) -> None:
+        """Take in a message that takes values away. What was measured since then stays."""
+        self._kept.setdefault(message.device, {})[object()] = message
+        self._removals.setdefault(message.device, {})[id(message)] = removal
 
     def add(self, message: Message) -> None:
         """Take in a message. The newest time wins, at equal times the later message."""
@@ -76,12 +85,20 @@ class Patches:
         kept[paths] = message
 
 
-def _merge(messages: Iterable[Message]) -> Patch:
-    """The newest value of each path."""
+def _merge(messages: Iterable[Message], removals: Mapping[int, Removal]) -> Patch:
+    """The newest value of each path, and what was taken away and has not come back."""
     body: dict[str, tuple[object, ...]] = {}
+    removed: dict[str, int] = {}
     tenant, received, first_at, newest_at = TenantId(0), 0, _NEVER, 0
     for message in messages:
         tenant, received = message.tenant, max(received, message.received)
+        removal = removals.get(id(message)) if removals else None
+        if removal is not None:
+            newest_at = max(newest_at, removal.at)
+            for path in removal.paths:
+                if path in body and body[path][1] <= removal.at:  # type: ignore[operator]
+                    del body[path]
+                removed[path] = max(removal.at, removed.get(path, 0))
         for reading in message.readings:
             at = reading.at
             if at >= newest_at:
@@ -90,10 +107,13 @@ def _merge(messages: Iterable[Message]) -> Patch:
                 known = body.get(reading.path)
                 if known is not None and known[1] > at:  # type: ignore[operator]
                     continue
+            if removed and removed.get(reading.path, at) > at:
+                continue
             first_at = min(first_at, at)
+            removed.pop(reading.path, None)
             value = (reading.value, at, message.received)
             body[reading.path] = (*value, reading.meta) if reading.meta else value
-    return Patch(tenant, received, first_at, newest_at, body)
+    return Patch(tenant, received, first_at, newest_at, body, removed)
 
 
 _NEVER = 1 << 62

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from roadstead.core.messages import DeviceFirmwareChanged, DeviceStatusChanged, encode_fact
+from roadstead.core.telemetry.searching import follow_patches, follow_states
 from roadstead.core.telemetry.state import CONFIGURATION_PATHS
 from roadstead.core.types import Section, from_stored, nest
 from roadstead.db import Tx
@@ -24,12 +27,26 @@ _MERGE = """
             WHEN p.first_at >= s.newest_at THEN s.body || p.body
             ELSE s.body || coalesce((
                 SELECT jsonb_object_agg(n.key, n.value) FROM jsonb_each(p.body) n
-                WHERE NOT s.body ? n.key OR (s.body -> n.key ->> 1)::bigint <= (n.value ->> 1)::bigint
+                WHERE (NOT s.body ? n.key OR (s.body -> n.key ->> 1)::bigint <= (n.value ->> 1)::bigint)
+                  AND coalesce((s.removed ->> n.key)::bigint, 0) <= (n.value ->> 1)::bigint
             ), '{}')
         END,
         newest_at = greatest(s.newest_at, p.newest_at),
         last_at = greatest(s.last_at, to_timestamp(p.received / 1000.0))
     FROM state_patch p
+    WHERE s.tenant_id = p.tenant_id AND s.device_id = p.device_id
+"""
+
+_REMOVE = """
+    UPDATE device_state s SET
+        body = s.body - ARRAY(
+            SELECT r.key FROM jsonb_each_text(p.removed) r WHERE (s.body -> r.key ->> 1)::bigint <= r.value::bigint
+        ),
+        removed = coalesce(s.removed, '{}') || coalesce((
+            SELECT jsonb_object_agg(r.key, r.value) FROM jsonb_each(p.removed) r
+            WHERE coalesce((s.removed ->> r.key)::bigint, 0) < r.value::bigint
+        ), '{}')
+    FROM unnest(%s::integer[], %s::uuid[], %s::jsonb[]) AS p (tenant_id, device_id, removed)
     WHERE s.tenant_id = p.tenant_id AND s.device_id = p.device_id
 """
 
@@ -76,10 +93,21 @@ async def merge_state(tx: Tx, lines: Sequence[bytes]) -> None:
         await copy.write(b"".join(lines))
     if await tx.run(_MERGE) < len(lines):
         await tx.run(_ADD)
+    await follow_patches(tx)
     for tenant, device, status, online, activated in await tx.rows(_SEE):
         if activated:
             fact = DeviceStatusChanged(DeviceId(device), status, online)
             tx.emit(TenantId(tenant), time.now(), encode_fact(fact))
+
+
+async def remove_values(tx: Tx, removed: Sequence[tuple[TenantId, UUID, dict[str, int]]]) -> None:
+    """Take values out of the states of devices, after what was measured before was merged: {path: removed at}.
+
+    May run twice: what was measured later stays, and what is older does not come back.
+    """
+    tenants, devices, paths = zip(*removed, strict=True)
+    await tx.run(_REMOVE, list(tenants), list(devices), [msgspec.json.encode(one).decode() for one in paths])
+    await follow_states(tx, [(tenant, DeviceId(device)) for tenant, device, _ in removed])
 
 
 async def update_firmware(tx: Tx, versions: Sequence[tuple[TenantId, UUID, str]]) -> None:

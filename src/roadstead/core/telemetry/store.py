@@ -8,7 +8,7 @@ import msgspec
 
 from roadstead.core.telemetry.model import Channel, Selection
 from roadstead.db import Tx
-from roadstead.kernel.ids import ComponentId, DeviceId, SensorId, SiteId, TenantId
+from roadstead.kernel.ids import ComponentId, DeviceId, SensorId, SiteId, TenantId, TypeId
 
 _CHANNEL = "s.id AS sensor_id, s.device_id, s.component_id, s.key, s.path, s.value_type"
 
@@ -105,6 +105,30 @@ async def select_bodies(tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId]
     """All newest values of devices, by path; devices that have none are left out."""
     sql = "SELECT device_id, body FROM device_state WHERE tenant_id = %s AND device_id = ANY (%s)"
     return dict(await tx.rows(sql, tenant, list(device_ids)))
+
+
+async def select_typed_bodies(
+    tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId]
+) -> dict[DeviceId, tuple[TypeId | None, dict[str, State]]]:
+    """The same for all of these devices that there are, each with its type."""
+    sql = """
+        SELECT d.id, d.type_id, coalesce(s.body, '{}')
+        FROM device d LEFT JOIN device_state s ON s.tenant_id = d.tenant_id AND s.device_id = d.id
+        WHERE d.tenant_id = %s AND d.id = ANY (%s)
+    """
+    return {id_: (type_id, body) for id_, type_id, body in await tx.rows(sql, tenant, list(device_ids))}
+
+
+async def select_type_ids(tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId]) -> dict[DeviceId, TypeId]:
+    """The types of those of these devices that have one."""
+    sql = "SELECT id, type_id FROM device WHERE tenant_id = %s AND id = ANY (%s) AND type_id IS NOT NULL"
+    return dict(await tx.rows(sql, tenant, list(device_ids)))
+
+
+async def select_newest_at(tx: Tx, tenant: TenantId, device_id: DeviceId) -> int:
+    """When the newest value of a device was measured, in ms since 1970; 0 when there is none."""
+    sql = "SELECT newest_at FROM device_state WHERE tenant_id = %s AND device_id = %s"
+    return int(await tx.value(sql, tenant, device_id) or 0)
 
 
 async def select_own_states(tx: Tx, tenant: TenantId, device_id: DeviceId, prefix: str) -> Mapping[str, State]:

@@ -99,9 +99,11 @@ async def group_devices(work: Work, device_ids: Sequence[DeviceId], paths: Seque
     """Those of these devices that keep some of the paths, by type."""
     by_type = await device_store.select_types(work.tx, work.tenant_id, device_ids, work.actor.organization_id)
     types_ = await types.load_device_types(work, list(by_type))
+    blueprints = await types.made_as_blueprints(work, list(by_type))
     groups = []
     for type_id, members in by_type.items():
-        kept = _kept_paths(types_[type_id], paths) if type_id in types_ else []
+        type_ = types_.get(type_id)
+        kept = [] if type_ is None else _kept_paths(type_, paths, is_blueprint=type_id in blueprints)
         if kept:
             groups.append(DeviceGroup(members, kept))
     return groups
@@ -135,15 +137,12 @@ async def _find_path(work: Work, device_id: DeviceId, path: str) -> DevicePath:
     return (await load_group(work, device_id, path)).paths[0]
 
 
-def _kept_paths(type_: DeviceType, paths: Sequence[str]) -> list[DevicePath]:
+def _kept_paths(type_: DeviceType, paths: Sequence[str], *, is_blueprint: bool) -> list[DevicePath]:
     kept = type_.series_paths()
     schema = type_.compiled()
-    # What shows a profile, or devices without one, has no rules: everything is kept.
-    return [
-        DevicePath(path, schema.leaf(path) is Leaf.JSON)
-        for path in paths
-        if type_.origin is not TypeOrigin.DEFINED or path in kept
-    ]
+    # What shows a profile, or devices without one, has no rules, and blueprints know of none: everything is kept.
+    has_rules = type_.origin is TypeOrigin.DEFINED and not (is_blueprint and not type_.reporting_rules)
+    return [DevicePath(path, schema.leaf(path) is Leaf.JSON) for path in paths if not has_rules or path in kept]
 
 
 def _read_json(value_type: ValueType, number: float | None, text: str) -> Any:

@@ -16,24 +16,21 @@ _COLUMNS = """
     communication_interval, created_at, updated_at, version
 """
 _OWN_COLUMNS = _COLUMNS.replace("origin", "'DEFINED' AS origin")
-_TYPES = Listing(
-    columns=_COLUMNS,
-    # Those that show something else have their sections worked out: here they are empty.
-    source=f"""
-        (
-            SELECT tenant_id, {_OWN_COLUMNS} FROM device_type
-            UNION ALL
-            SELECT tenant_id, id, 'PROFILE', name, NULL, key || '@' || major || '.' || minor, description, '{{}}',
-                '{{}}', '[]', '{{}}', NULL, created_at, created_at, 1
-            FROM device_profile
-            UNION ALL
-            SELECT tenant_id, public_id, 'OPEN', 'Devices without a type', NULL, NULL, NULL, '{{}}', '{{}}', '[]',
-                '{{}}', NULL, created_at, created_at, 1
-            FROM tenant
-        ) type
-    """,
-    tie="id",
-)
+# Those that show something else have their sections worked out: here they are empty.
+TYPES_SOURCE = f"""
+    (
+        SELECT tenant_id, {_OWN_COLUMNS} FROM device_type
+        UNION ALL
+        SELECT tenant_id, id, 'PROFILE', name, NULL, key || '@' || major || '.' || minor, description, '{{}}',
+            '{{}}', '[]', '{{}}', NULL, created_at, created_at, 1
+        FROM device_profile
+        UNION ALL
+        SELECT tenant_id, public_id, 'OPEN', 'Devices without a type', NULL, NULL, NULL, '{{}}', '{{}}', '[]',
+            '{{}}', NULL, created_at, created_at, 1
+        FROM tenant
+    ) type
+"""
+_TYPES = Listing(columns=_COLUMNS, source=TYPES_SOURCE, tie="id")
 _FIELDS: Fields = {
     "id": Column("id", ColumnType.ID),
     "name": Column("name"),

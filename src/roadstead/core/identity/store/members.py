@@ -66,8 +66,9 @@ async def insert_member(tx: Tx, tenant: TenantId, person: UserId, role: Role, jo
 
 
 async def update_role(tx: Tx, tenant: TenantId, person: UserId, role: Role) -> None:
-    """Another role."""
-    await tx.run("UPDATE membership SET role = %s WHERE tenant_id = %s AND person_id = %s", role, tenant, person)
+    """Another role, with all it may do."""
+    sql = "UPDATE membership SET role = %s, confined = false WHERE tenant_id = %s AND person_id = %s"
+    await tx.run(sql, role, tenant, person)
 
 
 async def delete_member(tx: Tx, tenant: TenantId, person: UserId) -> None:

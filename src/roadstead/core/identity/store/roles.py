@@ -30,11 +30,12 @@ _HELD = """
         'standard', r.standard, 'permissions', r.permissions, 'custom_permissions', r.custom_permissions
     ))
 """
-HELD_BY_MEMBER = f"""(
+HELD_BY_MEMBER = f"""coalesce((
     SELECT {_HELD} FROM member_role g JOIN role r ON r.tenant_id = g.tenant_id AND r.id = g.role_id
     WHERE g.tenant_id = m.tenant_id AND g.person_id = m.person_id
-)"""
-"""What a member `m` was given, as a list of `HeldRole`; NULL when it was nothing."""
+), CASE WHEN m.confined THEN '[{{}}]'::jsonb END)"""
+"""What a member `m` was given, as a list of `HeldRole`; NULL when it was nothing, so that their role on the platform
+counts; a role that may do nothing for those who are confined to single resources."""
 NAMES_OF_MEMBER = f"""(
     SELECT {_NAMES} FROM held_role h JOIN role r ON r.tenant_id = h.tenant_id AND r.id = h.role_id
     WHERE h.tenant_id = m.tenant_id AND h.person_id = m.person_id
