@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from roadstead.kernel import errors
 from roadstead.kernel.errors import RoadsteadError
+from roadstead.web.failures import failure_in
 
 log = structlog.get_logger()
 
@@ -68,8 +69,8 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[F
 
 def on_cleanup(request: Request[Any, Any, Any], group: ExceptionGroup[Exception]) -> Response[Failure]:
     """Litestar's wrapping of what a transaction says when a route fails in it."""
-    failures = [error for error in group.exceptions if isinstance(error, RoadsteadError)]
-    return on_failure(request, failures[0]) if failures else on_surprise(request, group)
+    failure = failure_in(group)
+    return on_failure(request, failure) if failure else on_surprise(request, group)
 
 
 def on_surprise(request: Request[Any, Any, Any], error: Exception) -> Response[Failure]:

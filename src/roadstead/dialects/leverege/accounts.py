@@ -9,7 +9,7 @@ from roadstead.core import access, identity
 from roadstead.core.access import BindingQuery, RoleQuery
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed
 from roadstead.dialects.leverege.project_of import check_project
 from roadstead.dialects.leverege.statuses import Deleted
@@ -24,6 +24,7 @@ from roadstead.dialects.leverege.users import (
     list_accounts,
 )
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 

@@ -8,13 +8,13 @@ import msgspec
 from roadstead.core import registry
 from roadstead.core.registry import Terms
 from roadstead.core.work import Work
-from roadstead.dialects.leverege.bodies import read_as
 from roadstead.dialects.leverege.search_fields import Field, Kind, Names, Span, read_field, read_span, read_zone
 from roadstead.dialects.leverege.search_language import read_filter
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import And, Between, Circle, Compare, Filter, In, Not, Operator, Within
 from roadstead.kernel.ids import parse_uuid, to_base62
 from roadstead.kernel.time import from_millis
+from roadstead.web.bodies import read_as
 
 _MOST_STATEMENTS = 500
 _MOST_DEPTH = 5

@@ -11,7 +11,7 @@ from roadstead.core import access, identity
 from roadstead.core.identity import AccessLimits, ApiAccess, ApiAccessChange
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.patches import patched
 from roadstead.dialects.leverege.project_of import check_project
@@ -20,6 +20,7 @@ from roadstead.dialects.leverege.users import ProjectPath
 from roadstead.kernel.errors import NotFound
 from roadstead.kernel.ids import parse_base62, to_base62
 from roadstead.kernel.time import to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 MaybeProject = Annotated[str | None, PathParameter(name="projectId")]

@@ -10,12 +10,13 @@ from roadstead.core import registry, types
 from roadstead.core.types import Attribute, AttributeChange, AttributeDraft, AttributeType, RelationKind
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.patches import patched
 from roadstead.dialects.leverege.statuses import Deleted
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.ids import TypeId, parse_base62, to_base62
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 BlueprintPath = Annotated[str, PathParameter(name="blueprintId")]

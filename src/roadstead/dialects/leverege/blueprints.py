@@ -11,7 +11,7 @@ from roadstead.core.types import Attribute, Blueprint, BlueprintChange, Blueprin
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
 from roadstead.dialects.leverege.attributes import AttributeBody, AttributeShape, BlueprintPath
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.patches import patched
 from roadstead.dialects.leverege.paths import Form, Place
@@ -20,6 +20,7 @@ from roadstead.dialects.leverege.statuses import Deleted
 from roadstead.dialects.leverege.systems import find_system
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import to_base62
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 _CHILDREN = "attribute"

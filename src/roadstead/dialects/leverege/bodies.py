@@ -2,9 +2,7 @@
 
 from typing import Any, TypeVar
 
-import msgspec
-
-from roadstead.kernel.errors import Invalid, Malformed
+from roadstead.web.bodies import decode_json
 from roadstead.web.edge import AnyRequest
 
 T = TypeVar("T")
@@ -15,17 +13,4 @@ async def read_body(request: AnyRequest) -> Any:
     body = await request.body()
     if not body.strip():
         return {}
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Malformed(f"the body is not JSON: {error}") from error
-
-
-def read_as(body: Any, kind: type[T]) -> T:
-    """The body as a struct. Raises `Invalid` with the name of the field; members it does not know are ignored."""
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$")
-        name = path.rstrip("`").lstrip(".")
-        raise Invalid(f"{name}: {detail}" if name else detail) from error
+    return decode_json(body)

@@ -10,10 +10,11 @@ from roadstead.core import access
 from roadstead.core.access import PermissionName, ResourceType
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check, has
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.project_of import check_project
 from roadstead.dialects.leverege.user_roles import read_id
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 _MOST_QUESTIONS = 1_000

@@ -9,12 +9,13 @@ from litestar.params import PathParameter
 from roadstead.core import registry
 from roadstead.core.registry import Contact, ContactDraft
 from roadstead.core.work import Work
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.statuses import Deleted
 from roadstead.dialects.leverege.systems import SystemPath, find_system
 from roadstead.kernel.errors import NotFound
 from roadstead.kernel.ids import parse_base62, to_base62
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 

@@ -14,7 +14,7 @@ from roadstead.core.events import Event, EventDraft
 from roadstead.core.registry import Device
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import visible_devices
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import DeviceShape
 from roadstead.dialects.leverege.history import find_group, place_scope, read_history_query, system_scope
 from roadstead.dialects.leverege.history_language import QueryBody, read_instant, spell_time
@@ -27,6 +27,7 @@ from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.filter import And, Compare, Exists, Filter, In, Not, Operator, Path, equals
 from roadstead.kernel.ids import DeviceId, parse_base62, to_base62
 from roadstead.kernel.page import PageQuery
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 DevicePath = Annotated[str, PathParameter(name="deviceId")]

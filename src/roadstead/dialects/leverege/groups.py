@@ -10,7 +10,7 @@ from roadstead.core.registry import Device
 from roadstead.core.types import RelationKind
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import DeviceShape, HeaderBody, read_device_id, shape_device
 from roadstead.dialects.leverege.interface import DeleteBody, get_named, get_reached, list_reached, update_reached
 from roadstead.dialects.leverege.lists import Listed
@@ -19,6 +19,7 @@ from roadstead.dialects.leverege.reach import Reach, reach, reach_device
 from roadstead.dialects.leverege.saving import change_header, save
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.ids import DeviceId, to_base62
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, BeginWork
 
 # --- shapes ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from roadstead.core import registry, telemetry, types
 from roadstead.core.history import Kind, Node
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import visible_devices
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import DeviceShape
 from roadstead.dialects.leverege.history_language import QueryBody, Question, read_query, spell_time
 from roadstead.dialects.leverege.interface import list_reached
@@ -24,6 +24,7 @@ from roadstead.kernel.errors import Invalid, Malformed
 from roadstead.kernel.filter import And, Filter, equals
 from roadstead.kernel.ids import to_base62
 from roadstead.kernel.time import from_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 DevicePath = Annotated[str, PathParameter(name="deviceId")]

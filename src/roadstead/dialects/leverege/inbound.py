@@ -13,12 +13,13 @@ from roadstead.core.registry import Device
 from roadstead.core.telemetry import Spelled, ValuesDraft
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check, check_data
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.values import paths_of, read_values, spell_message
 from roadstead.dialects.leverege.wire import DATA, DIALECT, EVENT, DataMessage, EventMessage, read_event
 from roadstead.kernel.errors import Forbidden, Invalid, NotFound
 from roadstead.kernel.ids import DeviceId, parse_base62, to_bytes
 from roadstead.kernel.time import parse_instant, to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, BeginWork, Edge
 
 MOST_MESSAGES = 1_000

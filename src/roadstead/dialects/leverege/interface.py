@@ -7,7 +7,7 @@ from roadstead.core import registry, types
 from roadstead.core.registry import Device
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import DeviceShape, HeaderBody, shape_device, shape_devices
 from roadstead.dialects.leverege.lists import Listed, ListQuery, SortBody, listed
 from roadstead.dialects.leverege.paths import ANY, Form, Place
@@ -17,6 +17,7 @@ from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.filter import And, Compare, Filter, Operator, Or, contains, equals
 from roadstead.kernel.ids import parse_base62, to_base62
 from roadstead.kernel.page import PageQuery
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, BeginWork
 
 _SORT = {"created": "createdAt", "lastModified": "updatedAt", "name": "called"}

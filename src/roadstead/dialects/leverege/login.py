@@ -13,13 +13,14 @@ from msgspec import UNSET, UnsetType
 from roadstead.core import identity
 from roadstead.core.identity import MemberAccount, NewIdToken, Person
 from roadstead.core.work import Entry
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.edge import is_for_all_projects
 from roadstead.dialects.leverege.statuses import Status
 from roadstead.kernel.actor import Actor, ActorKind
 from roadstead.kernel.errors import Gone, Invalid, Unavailable
 from roadstead.kernel.ids import UserId, parse_base62, to_base62
 from roadstead.kernel.time import to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, Edge, address_of, credential_of, provide_sign_in, request_id_of
 
 log = structlog.get_logger()

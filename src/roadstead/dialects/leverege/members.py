@@ -14,7 +14,7 @@ from roadstead.core.access import ADMIN, AccessRole, Binding, BindingQuery, Reso
 from roadstead.core.identity import MemberAccount
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import read_device_id
 from roadstead.dialects.leverege.lists import Listed, ListQuery, listed
 from roadstead.dialects.leverege.patches import patched
@@ -25,6 +25,7 @@ from roadstead.dialects.leverege.statuses import Deleted
 from roadstead.dialects.leverege.users import ProjectPath, UserBody, UserPath, read_user_id
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.ids import to_base62
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 SystemPath = Annotated[str, PathParameter(name="systemId")]

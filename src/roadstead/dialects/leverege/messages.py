@@ -10,13 +10,14 @@ from roadstead.core import commands, registry
 from roadstead.core.commands import Command, CommandStatus
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import read_device_id
 from roadstead.dialects.leverege.set_value import DevicePath
 from roadstead.dialects.leverege.wire import DIALECT
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import to_base62
 from roadstead.kernel.time import to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 _STATES = {

@@ -12,11 +12,12 @@ from roadstead.core.access import Module, ModuleChange, ModuleDraft
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
 from roadstead.dialects.leverege.authz import AuthzListed, part_of, values_of
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.project_of import ProjectPath, check_project
 from roadstead.kernel.errors import Forbidden, NotFound
 from roadstead.kernel.ids import to_base62
 from roadstead.kernel.time import spell_instant
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 ModulePath = Annotated[str, PathParameter(name="moduleName")]

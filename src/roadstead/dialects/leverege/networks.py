@@ -10,12 +10,13 @@ from roadstead.core import registry
 from roadstead.core.registry import Network, NetworkChange, NetworkDraft
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.patches import patched
 from roadstead.dialects.leverege.project_of import ProjectPath, check_project, check_project_if_named
 from roadstead.dialects.leverege.statuses import Deleted
 from roadstead.kernel.ids import to_base62
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 NetworkPath = Annotated[str, PathParameter(name="networkId")]

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from roadstead.dialects.leverege.bodies import read_as
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -9,13 +9,14 @@ from roadstead.core import access
 from roadstead.core.access import PendingRole, ResourceType
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.project_of import check_project
 from roadstead.dialects.leverege.statuses import Status
 from roadstead.dialects.leverege.users import ProjectPath
 from roadstead.kernel.errors import NotFound
 from roadstead.kernel.ids import parse_base62, to_base62
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 

@@ -17,11 +17,12 @@ from roadstead.core.access import KnownPermission, PermissionChange, PermissionD
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
 from roadstead.dialects.leverege.authz import AuthzListed, is_number, part_of, values_of
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.project_of import ProjectPath, check_project
 from roadstead.kernel.errors import Forbidden, Invalid, NotFound
 from roadstead.kernel.ids import to_base62
 from roadstead.kernel.time import spell_instant
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 PermissionPath = Annotated[str, PathParameter(name="permissionId")]

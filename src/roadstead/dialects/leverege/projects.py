@@ -11,7 +11,7 @@ from roadstead.core import identity, tenancy
 from roadstead.core.tenancy import Organization, OrganizationChange, OrganizationDraft, OrganizationStatus
 from roadstead.core.work import Account, Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.edge import is_for_all_projects
 from roadstead.dialects.leverege.lists import MOST_PER_PAGE, Listed, ListQuery, pick
 from roadstead.dialects.leverege.patches import patched
@@ -22,6 +22,7 @@ from roadstead.kernel.errors import Forbidden, Invalid
 from roadstead.kernel.ids import to_base62
 from roadstead.kernel.page import PageQuery
 from roadstead.kernel.time import to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, Edge, credential_of, provide_account
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from roadstead.core.telemetry import Stage, WrittenValues
-from roadstead.dialects.leverege.bodies import read_as
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, Edge
 
 NAME = "resolveOnWrite"

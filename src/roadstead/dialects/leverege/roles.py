@@ -20,7 +20,7 @@ from roadstead.dialects.leverege.authz import (
     part_of,
     values_of,
 )
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.patches import patched
 from roadstead.dialects.leverege.permissions import (
     PermissionPath,
@@ -32,6 +32,7 @@ from roadstead.dialects.leverege.project_of import ProjectPath, check_project
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.ids import to_base62
 from roadstead.kernel.time import spell_instant
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 RolePath = Annotated[str, PathParameter(name="roleId")]

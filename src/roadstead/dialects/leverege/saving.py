@@ -10,12 +10,12 @@ from roadstead.core.registry import Device
 from roadstead.core.telemetry import WrittenValues
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as
 from roadstead.dialects.leverege.devices import DeviceShape, HeaderBody, shape_device
 from roadstead.dialects.leverege.patches import PatchOp, PatchWord, patched
 from roadstead.dialects.leverege.resolve import read_waiting, store_values
 from roadstead.dialects.leverege.values import write_data
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, BeginWork
 
 _DATA = "data"

@@ -12,7 +12,7 @@ from roadstead.core.registry import Order
 from roadstead.core.types import RelationKind
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.aggregations import aggregate
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import DeviceShape, shape_devices
 from roadstead.dialects.leverege.paths import Form, Place
 from roadstead.dialects.leverege.reach import Reach, reach
@@ -22,6 +22,7 @@ from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import EVERYTHING, And, Filter, Match, Not, Or
 from roadstead.kernel.ids import TypeId
 from roadstead.kernel.page import PageQuery
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 _DEFAULT_LIMIT, _MOST = 100, 10_000

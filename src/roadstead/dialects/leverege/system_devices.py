@@ -10,7 +10,7 @@ from roadstead.core import registry, types
 from roadstead.core.registry import Device
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check, visible_devices
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.devices import DeviceShape, HeaderBody, read_device_id, shape_device
 from roadstead.dialects.leverege.interface import get_named, list_devices
 from roadstead.dialects.leverege.lists import Listed
@@ -19,6 +19,7 @@ from roadstead.dialects.leverege.saving import change_header, save
 from roadstead.dialects.leverege.statuses import Deleted
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.filter import And, Filter, equals
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, BeginWork
 
 DevicePath = Annotated[str, PathParameter(name="deviceId")]

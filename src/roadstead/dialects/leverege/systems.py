@@ -10,13 +10,14 @@ from roadstead.core import registry
 from roadstead.core.registry import Space, SpaceChange, SpaceDraft
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import allowed_systems, check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.patches import patched
 from roadstead.dialects.leverege.project_of import ProjectPath, check_project
 from roadstead.dialects.leverege.statuses import Deleted
 from roadstead.kernel.ids import to_base62
 from roadstead.kernel.time import to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 SystemPath = Annotated[str, PathParameter(name="systemId")]

@@ -25,7 +25,7 @@ from roadstead.core.timers import (
 from roadstead.core.work import Work
 from roadstead.dialects.leverege import wire
 from roadstead.dialects.leverege.access import check, check_data
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.inbound import InboundBody, find_reporter, time_of
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.patches import apply_patch
@@ -35,6 +35,7 @@ from roadstead.dialects.leverege.values import paths_of, read_values
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.ids import parse_base62, to_base62
 from roadstead.kernel.time import to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 ProjectPath = Annotated[str, PathParameter(name="projectId")]

@@ -13,7 +13,7 @@ from roadstead.core.access import AccessRole, Binding, BindingQuery, KnownPermis
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check, check_at
 from roadstead.dialects.leverege.authz import AuthzListed, is_number, is_own_project, numbers_of, part_of, values_of
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, pick
 from roadstead.dialects.leverege.permissions import known_permissions
 from roadstead.dialects.leverege.project_of import ProjectPath, check_project
@@ -21,6 +21,7 @@ from roadstead.dialects.leverege.roles import RoleShape, read_role_id
 from roadstead.kernel.errors import Conflict, Invalid, NotFound
 from roadstead.kernel.ids import parse_base62, to_base62
 from roadstead.kernel.time import spell_instant
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 UserPath = Annotated[str, PathParameter(name="userId")]

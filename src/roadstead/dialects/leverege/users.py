@@ -12,7 +12,7 @@ from roadstead.core import access, identity
 from roadstead.core.identity import AccountChange, AccountDraft, MemberAccount
 from roadstead.core.work import Account, Work
 from roadstead.dialects.leverege.access import check
-from roadstead.dialects.leverege.bodies import read_as, read_body
+from roadstead.dialects.leverege.bodies import read_body
 from roadstead.dialects.leverege.lists import Listed, ListQuery, listed
 from roadstead.dialects.leverege.patches import patched
 from roadstead.dialects.leverege.project_of import check_project
@@ -21,6 +21,7 @@ from roadstead.kernel.actor import ActorKind
 from roadstead.kernel.errors import Forbidden, NotFound
 from roadstead.kernel.ids import parse_base62, to_base62
 from roadstead.kernel.time import to_millis
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 ProjectPath = Annotated[str, PathParameter(name="projectId")]

@@ -12,11 +12,11 @@ from roadstead.core.registry import Device
 from roadstead.core.telemetry import DeviceValues, Spelled, Update, ValuesDraft, WrittenValues
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import check_data
-from roadstead.dialects.leverege.bodies import read_as
 from roadstead.dialects.leverege.wire import DATA, DIALECT, DataMessage, PathValue, read_document, split_path
 from roadstead.kernel import ids
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import DeviceId
+from roadstead.web.bodies import read_as
 
 Tree = dict[str, Any]
 

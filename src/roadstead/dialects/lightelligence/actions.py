@@ -12,10 +12,11 @@ from roadstead.core.commands import Action
 from roadstead.core.identity import Permission
 from roadstead.core.work import Work
 from roadstead.dialects.lightelligence.device_filters import DeviceFilterBody
-from roadstead.dialects.lightelligence.envelopes import Data, read_as, read_json
+from roadstead.dialects.lightelligence.envelopes import Data, read_json
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.dialects.lightelligence.topics import DIALECT
 from roadstead.kernel.ids import DeviceId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 DevicePath = Annotated[UUID, PathParameter(name="deviceId")]

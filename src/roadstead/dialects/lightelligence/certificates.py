@@ -20,13 +20,13 @@ from roadstead.dialects.lightelligence.envelopes import (
     PageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.dialects.lightelligence.topics import DIALECT
 from roadstead.kernel import time
 from roadstead.kernel.ids import DeviceId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 DevicePath = Annotated[UUID, PathParameter(name="deviceId")]

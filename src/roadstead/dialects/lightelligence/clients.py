@@ -12,9 +12,10 @@ from roadstead.core import applications
 from roadstead.core.applications import Application, ApplicationDraft
 from roadstead.core.identity import NEVER_FOR_APPLICATIONS, Bearer, Permission
 from roadstead.core.work import Work
-from roadstead.dialects.lightelligence.envelopes import Data, read_as, read_json
+from roadstead.dialects.lightelligence.envelopes import Data, read_json
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 ClientPath = Annotated[UUID, PathParameter(name="clientId")]

@@ -22,10 +22,10 @@ from roadstead.dialects.lightelligence.envelopes import (
     StrictPageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 ApplicationPath = Annotated[UUID, PathParameter(name="applicationId")]

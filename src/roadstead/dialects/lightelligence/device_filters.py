@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from roadstead.dialects.lightelligence.envelopes import read_as
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import And, Filter, In, Match, MatchKind, Or, escape_wildcard, glob
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 B = TypeVar("B", bound=msgspec.Struct)

@@ -21,11 +21,11 @@ from roadstead.dialects.lightelligence.envelopes import (
     PageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.kernel.ids import TypeId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 TypePath = Annotated[UUID, PathParameter(name="deviceTypeId")]

@@ -23,13 +23,13 @@ from roadstead.dialects.lightelligence.envelopes import (
     PageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.dialects.lightelligence.topics import DIALECT
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.ids import DeviceId, TypeId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 DevicePath = Annotated[UUID, PathParameter(name="deviceId")]

@@ -7,8 +7,9 @@ import msgspec
 from litestar.params import QueryParameter
 
 from roadstead.dialects.lightelligence.errors import WrongMediaType
-from roadstead.kernel.errors import Invalid, Malformed
+from roadstead.kernel.errors import Invalid
 from roadstead.kernel.page import Page, PageQuery
+from roadstead.web.bodies import decode_json
 from roadstead.web.edge import AnyRequest
 
 T = TypeVar("T")
@@ -86,17 +87,4 @@ async def read_any_json(request: AnyRequest) -> Any:
         raise WrongMediaType("say what the body is: Content-Type: application/json")
     if not body:
         return {}
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Malformed(f"the body is not JSON: {error}") from error
-
-
-def read_as(body: Any, kind: type[T]) -> T:
-    """The body as a struct. Raises `Invalid` with the name of the field; members it does not know are ignored."""
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$")
-        name = path.rstrip("`").lstrip(".")
-        raise Invalid(f"{name}: {detail}" if name else detail) from error
+    return decode_json(body)

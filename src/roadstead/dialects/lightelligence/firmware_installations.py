@@ -19,10 +19,11 @@ from roadstead.core.firmware import (
 )
 from roadstead.core.identity import Permission
 from roadstead.core.work import Work
-from roadstead.dialects.lightelligence.envelopes import Data, read_as, read_json
+from roadstead.dialects.lightelligence.envelopes import Data, read_json
 from roadstead.dialects.lightelligence.errors import Coded, Service
 from roadstead.kernel.errors import Conflict, Invalid
 from roadstead.kernel.ids import DeviceId, TypeId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 TypePath = Annotated[UUID, PathParameter(name="deviceTypeId")]

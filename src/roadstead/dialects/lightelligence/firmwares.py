@@ -21,12 +21,12 @@ from roadstead.dialects.lightelligence.envelopes import (
     PageNumber,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Coded, Service, WrongMediaType
 from roadstead.dialects.lightelligence.places import base_url_of
 from roadstead.kernel.errors import Conflict
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, Edge
 
 FirmwarePath = Annotated[UUID, PathParameter(name="id")]

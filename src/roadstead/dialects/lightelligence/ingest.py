@@ -12,10 +12,11 @@ from roadstead.core.identity import Permission
 from roadstead.core.telemetry import DocumentMessage, Intake, RefusedItem, TakenMessage
 from roadstead.core.work import Work
 from roadstead.dialects.lightelligence import topics
-from roadstead.dialects.lightelligence.envelopes import read_as, read_json
+from roadstead.dialects.lightelligence.envelopes import read_json
 from roadstead.dialects.lightelligence.errors import Service, answer_failure, service_of
 from roadstead.dialects.lightelligence.wire import Alias
 from roadstead.kernel.ids import DeviceId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest, Edge
 
 _Take = Callable[[Work, Intake, DocumentMessage], Awaitable[TakenMessage]]

@@ -21,12 +21,12 @@ from roadstead.dialects.lightelligence.envelopes import (
     StrictPageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.dialects.lightelligence.roles import Reference, RoleNameShape, TenantPath, check_tenant
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 InvitePath = Annotated[UUID, PathParameter(name="inviteId")]

@@ -12,9 +12,10 @@ from roadstead.core.identity import Permission
 from roadstead.core.registry import DeviceChange
 from roadstead.core.types import DeviceTypeChange
 from roadstead.core.work import Work
-from roadstead.dialects.lightelligence.envelopes import Data, read_as, read_json
+from roadstead.dialects.lightelligence.envelopes import Data, read_json
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.kernel.ids import DeviceId, TypeId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 TypePath = Annotated[UUID, PathParameter(name="deviceTypeId")]

@@ -23,12 +23,12 @@ from roadstead.dialects.lightelligence.envelopes import (
     StrictPageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.filter import EVERYTHING
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 NotificationPath = Annotated[str, PathParameter(name="notificationId")]

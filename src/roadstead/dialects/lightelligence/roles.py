@@ -22,12 +22,12 @@ from roadstead.dialects.lightelligence.envelopes import (
     StrictPageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.kernel.errors import Forbidden, Invalid, NotFound
 from roadstead.kernel.page import Page
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 RolePath = Annotated[UUID, PathParameter(name="roleId")]

@@ -12,11 +12,11 @@ from msgspec import Meta
 from roadstead.core.streams import BUFFER_LIFE, ReportWish, Topic
 from roadstead.core.types import Section, parse_json_path
 from roadstead.dialects.lightelligence.device_filters import DeviceFilterBody, Tags, Texts
-from roadstead.dialects.lightelligence.envelopes import read_as
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import EVERYTHING
 from roadstead.kernel.ids import DeviceId
 from roadstead.kernel.time import parse_instant
+from roadstead.web.bodies import read_as
 
 _SLACK = timedelta(minutes=1)
 """A request that asks for exactly as much as is kept takes a moment to get here."""

@@ -21,7 +21,6 @@ from roadstead.dialects.lightelligence.envelopes import (
     page_query,
     paged,
     read_any_json,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
@@ -36,6 +35,7 @@ from roadstead.dialects.lightelligence.roles import (
 )
 from roadstead.dialects.lightelligence.topics import DIALECT
 from roadstead.dialects.lightelligence.users import TenantStatusShape
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 _USER = {"service": Service.IDENTITY, "token": "user"}

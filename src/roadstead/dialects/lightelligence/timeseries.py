@@ -32,13 +32,13 @@ from roadstead.dialects.lightelligence.envelopes import (
     PageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.dialects.lightelligence.points import EndTime, Instant, PointShape, StartTime, read_query_span
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.page import PageQuery
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 SeriesPath = Annotated[UUID, PathParameter(name="timeseriesId")]

@@ -15,7 +15,7 @@ from roadstead.core.timeseries import Aggregation, Frames, FrameSize, read_span
 from roadstead.core.work import Work
 from roadstead.dialects.lightelligence.device_filters import DeviceFilterBody
 from roadstead.dialects.lightelligence.device_timeseries import DevicePath
-from roadstead.dialects.lightelligence.envelopes import Data, read_as, read_json
+from roadstead.dialects.lightelligence.envelopes import Data, read_json
 from roadstead.dialects.lightelligence.errors import Coded, Service
 from roadstead.dialects.lightelligence.places import base_url_of
 from roadstead.dialects.lightelligence.points import (
@@ -28,6 +28,7 @@ from roadstead.dialects.lightelligence.points import (
 )
 from roadstead.kernel.errors import Invalid, NotFound
 from roadstead.kernel.ids import DeviceId
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 DumpPath = Annotated[UUID, PathParameter(name="dumpId")]

@@ -13,13 +13,14 @@ from roadstead.core import timeseries
 from roadstead.core.identity import Permission
 from roadstead.core.timeseries import Frames, PointsFile, read_span
 from roadstead.core.work import Work
-from roadstead.dialects.lightelligence.envelopes import Data, read_as, read_json
+from roadstead.dialects.lightelligence.envelopes import Data, read_json
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.dialects.lightelligence.places import base_url_of
 from roadstead.dialects.lightelligence.points import FILE, Instant, send_points
 from roadstead.dialects.lightelligence.timeseries import TimeseriesFilterBody
 from roadstead.dialects.lightelligence.timeseries_dumps import FramesBody
 from roadstead.kernel.errors import Invalid
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 RequestPath = Annotated[UUID, PathParameter(name="requestId")]

@@ -20,13 +20,13 @@ from roadstead.dialects.lightelligence.envelopes import (
     StrictPageSize,
     page_query,
     paged,
-    read_as,
     read_json,
 )
 from roadstead.dialects.lightelligence.errors import Service
 from roadstead.dialects.lightelligence.invites import InviteShape
 from roadstead.dialects.lightelligence.roles import PermissionsShape, RoleNameShape, TenantPath, check_tenant
 from roadstead.kernel.errors import Invalid, NotFound
+from roadstead.web.bodies import read_as
 from roadstead.web.edge import AnyRequest
 
 InvitePath = Annotated[UUID, PathParameter(name="inviteId")]

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from roadstead.dialects.native.refusals import find_refusal
 from roadstead.kernel import errors
 from roadstead.kernel.errors import FieldProblem, RoadsteadError
+from roadstead.web.failures import failure_in
 
 log = structlog.get_logger()
 
@@ -153,8 +154,8 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[P
 
 def on_cleanup(request: Request[Any, Any, Any], group: ExceptionGroup[Exception]) -> Response[Problem]:
     """Litestar's wrapping of what a transaction says when a route fails in it: the database went away, for instance."""
-    failures = [error for error in group.exceptions if isinstance(error, RoadsteadError)]
-    return on_failure(request, failures[0]) if failures else on_surprise(request, group)
+    failure = failure_in(group)
+    return on_failure(request, failure) if failure else on_surprise(request, group)
 
 
 def on_surprise(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
