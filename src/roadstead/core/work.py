@@ -23,8 +23,6 @@ class Work(msgspec.Struct, frozen=True):
     actor: Actor
     tx: Tx
     ports: Ports
-    standing: object = None
-    """What the actor may do on single resources only; for the room that knows (`access`)."""
 
     @property
     def tenant_id(self) -> TenantId:

@@ -112,6 +112,8 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     address: str = ""
     """Where the request came from, for the audit log."""
+    standing: object = None
+    """What they may do on single resources beside that; for the room that knows (`access`)."""
     expires_at: datetime | None = None
     """When the credential that says so comes to its end, if it does by itself."""
     client_id: str | None = None

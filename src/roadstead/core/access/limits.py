@@ -37,8 +37,8 @@ async def limit_to_roles(work: Work, names: Sequence[str]) -> Work:
         if role.name in names
     ]
     standing = Standing(held, frozenset())
-    actor = msgspec.structs.replace(work.actor, grants=work.actor.grants & standing.grants)
-    return Work(actor, work.tx, work.ports, standing)
+    grants = work.actor.grants & standing.grants
+    return Work(msgspec.structs.replace(work.actor, grants=grants, standing=standing), work.tx, work.ports)
 
 
 @unguarded("it only says whether the caller may give so much")

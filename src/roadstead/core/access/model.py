@@ -104,7 +104,8 @@ class Standing(msgspec.Struct, frozen=True):
 
 def standing_of(work: Work) -> Standing | None:
     """What the caller may do where; None when everything they may do they may do everywhere."""
-    return work.standing if isinstance(work.standing, Standing) else None
+    standing = work.actor.standing
+    return standing if isinstance(standing, Standing) else None
 
 
 class AccessRole(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,8 +78,8 @@ def spellings(permission: str) -> frozenset[str]:
 
 async def _bound(work: Work, actor: Actor) -> Work:
     standing = Standing(await store.select_held(work.tx, work.tenant_id, actor.id), actor.grants)
-    everywhere = msgspec.structs.replace(actor, grants=actor.grants | standing.grants)
-    return Work(everywhere, work.tx, work.ports, standing)
+    everywhere = msgspec.structs.replace(actor, grants=actor.grants | standing.grants, standing=standing)
+    return Work(everywhere, work.tx, work.ports)
 
 
 def _own(work: Work) -> frozenset[Grant]:
