@@ -50,9 +50,20 @@ async def test_a_device_is_told_again_until_it_has_begun_and_fetches_the_content
     assert [body["installationId"] for _, body in await lamp.hears(2)] == [installation["id"]] * 2
     await lamp.close()
 
+    # However often it connects, a few of its URLs are good at a time.
+    for count in range(3, 8):
+        await lamp.connect(gateway.tls, "firmware-installations")
+        await lamp.hears(count)
+        await lamp.close()
+    async with acme.edge.system_database.tx() as tx:
+        assert await tx.value("SELECT count(*) FROM firmware_token WHERE device_id = %s", lamp.id) == 4
+    assert (await acme.client().get(url)).status_code == 404
+    newest = lamp.heard[-1][1]["downloadUrl"]
+    assert (await acme.client().get(newest)).content == CONTENT
+
     # It says nothing more about what has begun, and speaks of the next one.
     await report(client, installation, startedAt=AT)
     await lamp.connect(gateway.tls, "firmware-installations")
     another = await install(client, device, firmware)
-    assert [body["installationId"] for _, body in (await lamp.hears(3))[2:]] == [another["id"]]
+    assert [body["installationId"] for _, body in (await lamp.hears(8))[7:]] == [another["id"]]
     await lamp.close()

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from litestar import Litestar, get
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -39,3 +40,14 @@ async def test_a_dialect_is_found_by_host_or_by_path(url: str, answer: str) -> N
     transport = httpx.ASGITransport(Mounts(app_called("native"), [mount]))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport) as client:
         assert (await client.get(url)).text == answer
+
+
+async def test_a_prefix_that_comes_again_within_a_path_stays_there() -> None:
+    @get("/v1/leaf/{name:str}")
+    async def tell(name: str) -> str:
+        return name
+
+    mount = Mount("/leaf", frozenset(), Litestar([tell]))
+    transport = httpx.ASGITransport(Mounts(app_called("native"), [mount]))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get("/leaf/v1/leaf/green")).text == "green"

@@ -6,6 +6,8 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from roadstead.web.edge import MOUNTED_AT
+
 _CONNECTIONS = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
 
@@ -56,5 +58,5 @@ def _host_of(scope: Scope) -> str:
 
 def _below(prefix: str, scope: Scope) -> Scope:
     raw = scope.get("raw_path") or scope["path"].encode()
-    place = {"path": scope["path"][len(prefix) :], "raw_path": raw[len(prefix) :], "root_path": prefix}
+    place = {"path": scope["path"][len(prefix) :], "raw_path": raw[len(prefix) :], MOUNTED_AT: prefix}
     return {**scope, **place}  # type: ignore[return-value]

@@ -28,6 +28,11 @@ AnyRequest = Request[Any, Any, Any]
 BeginWork = Callable[[], AbstractAsyncContextManager[Work]]
 
 
+MOUNTED_AT = "roadstead.mounted_at"
+"""In the scope of a request, the prefix under which its dialect was found. Not `root_path`: Litestar would cut that out
+of the path once more, wherever it stands in it."""
+
+
 class Uplinks(Protocol):
     """The way into the log of device messages."""
 

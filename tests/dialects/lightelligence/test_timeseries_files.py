@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from roadstead.adapters.clickhouse import ClickHouseStore
+from roadstead.app.mounts import Mount, Mounts
 from roadstead.kernel.ids import new_id
 from roadstead.web.edge import Edge
 from roadstead.workers.file_jobs import FileWorker
@@ -165,14 +166,15 @@ async def test_a_request_says_how_it_stands_until_its_hour_is_over(acme: Tenant,
 async def test_a_request_below_a_prefix_leads_to_what_is_below_it(acme: Tenant, worker: FileWorker) -> None:
     client = await Client.of(acme)
     series = await add(client)
-    transport = httpx.ASGITransport(app_of(acme), root_path="/lightelligence")
+    below = Mounts(app_of(acme), [Mount("/lightelligence", frozenset(), app_of(acme))])
+    transport = httpx.ASGITransport(below)  # type: ignore[arg-type]
     body = {"dataFilter": {}, "timeseriesFilter": {"timeseriesIds": [series]}}
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=client.http.headers) as http:
-        asked = await http.post("/v1/timeseries/raw-data", json=body)
+        asked = await http.post("/lightelligence/v1/timeseries/raw-data", json=body)
         url = asked.headers["location"]
         assert url.startswith("/lightelligence/v1/timeseries/requests/")
         await done(client, worker, url.removeprefix("/lightelligence"))
-        found = await http.get(url.removeprefix("/lightelligence"))
+        found = await http.get(url)
     assert found.headers["location"].startswith("/lightelligence/v1/timeseries/files/")
 
 

@@ -15,6 +15,10 @@ from roadstead.kernel.ids import DeviceId, TenantId, TypeId, new_id
 _COLUMNS = "id, device_id, firmware_id, slot, requested_at, started_at, completed_at, rejected_at, reject_reason"
 
 
+_MOST_TOKENS = 4
+"""Of one device for one firmware: it is told again with each connection, however often it connects."""
+
+
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """An installation that a session is told of."""
 
@@ -161,14 +165,22 @@ async def claim_waiting(tx: Tx, hearers: Sequence[Hearer], most: int) -> list[Cl
 async def insert_device_token(
     tx: Tx, one: Claimed, token_hash: bytes, *, uses: int, created_at: datetime, expires_at: datetime, by: UUID
 ) -> None:
-    """With it the device fetches the content."""
+    """With it the device fetches the content. Of those it was told before, the newest few stay good."""
+    worn_out = """
+        DELETE FROM firmware_token WHERE token_hash IN (
+            SELECT token_hash FROM firmware_token
+            WHERE tenant_id = %s AND device_id = %s AND firmware_id = %s AND rollout_id IS NULL AND created_by = %s
+            ORDER BY created_at DESC OFFSET %s
+        )
+    """
+    about = one.installation
+    await tx.run(worn_out, one.tenant_id, about.device_id, about.firmware_id, by, _MOST_TOKENS - 1)
     sql = """
         INSERT INTO firmware_token (tenant_id, token_hash, id, firmware_id, device_id, bytes_left, created_by,
                                     created_at, expires_at)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
     """
-    installation = one.installation
     await tx.run(
-        sql, one.tenant_id, token_hash, new_id(), installation.firmware_id, installation.device_id,
+        sql, one.tenant_id, token_hash, new_id(), about.firmware_id, about.device_id,
         uses * one.size_bytes, by, created_at, expires_at,
     )  # fmt: skip

@@ -6,6 +6,7 @@ A record without content lapses. With its content it becomes a firmware like oth
 from collections.abc import AsyncIterable
 from datetime import timedelta
 from hashlib import sha256
+from typing import NoReturn
 
 import msgspec
 
@@ -123,7 +124,7 @@ class Attachments:
             if (await tenancy.load_organization(work)).settings.firmware_signing_keys:
                 raise Invalid("the organization has signing keys: a signature comes natively only")
 
-    async def _tell_missing(self, work: Work, firmware_id: FirmwareId) -> None:
+    async def _tell_missing(self, work: Work, firmware_id: FirmwareId) -> NoReturn:
         if await store.select_firmware(work.tx, firmware_id) is None:
             raise NotFound("firmware", firmware_id)
         raise Conflict("it has its content already", code="invalid-state")
@@ -145,7 +146,6 @@ class Attachments:
             if known is None:
                 # Somebody has deleted it, or was faster.
                 await self._tell_missing(work, firmware_id)
-                raise NotFound("firmware", firmware_id)
             firmware = _make_firmware(work, known, size, digest)
             if not await store.insert_firmware(tx, firmware):
                 firmware = msgspec.structs.replace(firmware, release=_own_release(firmware_id))

@@ -21,7 +21,7 @@ from roadstead.dialects.lightelligence.timeseries import TimeseriesFilterBody
 from roadstead.dialects.lightelligence.timeseries_dumps import FramesBody
 from roadstead.kernel.errors import Invalid
 from roadstead.web.bodies import read_as
-from roadstead.web.edge import AnyRequest
+from roadstead.web.edge import MOUNTED_AT, AnyRequest
 
 RequestPath = Annotated[UUID, PathParameter(name="requestId")]
 FilePath = Annotated[UUID, PathParameter(name="fileId")]
@@ -101,7 +101,7 @@ async def _request(work: Work, request: AnyRequest, body: RawBody, frames: Frame
 
 def _lead_to(request: AnyRequest, place: str) -> dict[str, str]:
     """As the original has it where the dialect has a host of its own; else behind its prefix."""
-    return {"Location": f"{request.scope.get('root_path', '')}/v1/timeseries/{place}"}
+    return {"Location": f"{request.scope.get(MOUNTED_AT, '')}/v1/timeseries/{place}"}
 
 
 router = Router("/v1/timeseries", route_handlers=[request_raw, request_aggregated, get_request, get_file])
