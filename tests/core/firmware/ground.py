@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from roadstead.core import commands, firmware
-from roadstead.core.commands import CommandSource
+from roadstead.core.commands import Command, CommandSource
 from roadstead.core.downlinks import CommandAnswer, Downlink, Hearer
 from roadstead.core.firmware import RolloutId
 from roadstead.core.messages import Uplink
@@ -43,6 +43,8 @@ class Ground:
     def __init__(self, tenant: Tenant) -> None:
         self.tenant = tenant
         self._session = 0
+        self._heard: dict[UUID, Downlink] = {}
+        """The newest command that each device has."""
 
     async def add_devices(self, count: int, *, profile: str | None = None) -> list[UUID]:
         """Devices that have been seen."""
@@ -89,21 +91,26 @@ class Ground:
         async with self.tenant.edge.system_database.tx() as tx:
             heard = await CommandSource().claim(tx, [hearer], most=10)
             await CommandSource().note_arrived(tx, heard)
+        self._heard.update((device, downlink) for downlink in heard)
         await self.nudge(device)
         return heard
 
     async def say(self, device: UUID, status: Any, *, error: str = "") -> None:
-        """The device answers its newest command."""
+        """The device answers the newest command it has."""
         async with self.tenant.edge.system_database.tx() as tx:
-            command = await tx.value(
-                "SELECT id FROM command WHERE device_id = %s ORDER BY created_at DESC, id DESC LIMIT 1", device
-            )
-            answer = CommandAnswer(command, status, error=error)
+            answer = CommandAnswer(self._heard[device].id, status, error=error)
             uplink = Uplink(
                 self.tenant.tenant_id, ids.to_bytes(device), "native", "answer", time.to_millis(time.now()), b"{}"
             )
             await commands.take_answers(tx, [(uplink, answer)])
         await self.nudge(device)
+
+    def url(self, device: UUID) -> str:
+        """Where the newest command it has says that the release lies."""
+        command = self._heard[device].body
+        assert isinstance(command, Command)
+        url: str = command.payload["url"]
+        return url
 
     async def report(self, device: UUID, release: str) -> None:
         """The device says what it runs."""

@@ -71,11 +71,7 @@ class World:
     async def _fetch(self, device: UUID, whole: bool) -> None:
         edge = self.ground.tenant.edge
         downloads = Downloads(edge.system_database, edge.ports.blobs)
-        async with edge.system_database.tx() as tx:
-            url: str = await tx.value(
-                "SELECT payload ->> 'url' FROM command WHERE device_id = %s ORDER BY created_at DESC, id DESC LIMIT 1",
-                device,
-            )
+        url = self.ground.url(device)
         download = await downloads.find(url.rpartition("/")[2])
         size = download.firmware.size_bytes
         await downloads.begin(download, 0, size)
