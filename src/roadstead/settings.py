@@ -207,6 +207,12 @@ class LeveregeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
 
 
+class LosantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The Losant dialect."""
+
+    hosts: Annotated[str, Help("host names under which it is served without the prefix /losant, by comma")] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -249,6 +255,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leapcraft: LeapcraftSettings = LeapcraftSettings()
     lightelligence: LightelligenceSettings = LightelligenceSettings()
     leverege: LeveregeSettings = LeveregeSettings()
+    losant: LosantSettings = LosantSettings()
 
     @property
     def url(self) -> str:

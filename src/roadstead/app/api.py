@@ -19,7 +19,7 @@ from roadstead.bus import BacklogWatch, Packer, ensure_streams, plan_streams
 from roadstead.core.identity import Audience
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
-from roadstead.dialects import leapcraft, leverege, lightelligence, native
+from roadstead.dialects import leapcraft, leverege, lightelligence, losant, native
 from roadstead.gateways.http import HttpServer
 from roadstead.gateways.https import HttpsServer
 from roadstead.gateways.tls import HTTP_ALPN
@@ -94,6 +94,7 @@ def mount_dialects(edge: Edge, settings: Settings) -> ASGIApp:
         Mount("/leapcraft", read_hosts(settings.leapcraft.hosts), leapcraft.create_app(edge, terms)),
         Mount("/lightelligence", read_hosts(settings.lightelligence.hosts), lightelligence.create_app(edge, realm)),
         Mount("/leverege", read_hosts(settings.leverege.hosts), leverege.create_app(edge, _audience_of(settings))),
+        Mount("/losant", read_hosts(settings.losant.hosts), losant.create_app(edge)),
     ]
     return Mounts(native.create_app(edge), mounts)
 

@@ -7,6 +7,7 @@ from importlib import resources
 
 import msgspec
 
+_NOT_SERVED = ("planned", "refused")
 _PARAMETER = re.compile(r"\\\{\w+\\\}")
 ANY = "ANY"
 """In a ledger: whatever the method, and whatever comes after the path as it is written."""
@@ -19,7 +20,7 @@ class LedgerLine(msgspec.Struct, frozen=True):
     path: str
     operation: str
     status: str
-    """`served`, `partial` or `refused`."""
+    """`served`, `partial`, `planned` or `refused`."""
     note: str
 
 
@@ -30,7 +31,7 @@ def read_ledger(package: str) -> list[LedgerLine]:
 
 
 def find_refused(package: str, method: str, path: str) -> LedgerLine | None:
-    """The refused operation at this place, so that a program learns why instead of guessing."""
+    """The operation at this place that is not served, so that a program learns why instead of guessing."""
     return next(
         (line for line, pattern in _refused(package) if line.method in (method, ANY) and pattern.fullmatch(path)),
         None,
@@ -39,7 +40,7 @@ def find_refused(package: str, method: str, path: str) -> LedgerLine | None:
 
 @cache
 def _refused(package: str) -> list[tuple[LedgerLine, re.Pattern[str]]]:
-    return [(line, _pattern(line)) for line in read_ledger(package) if line.status == "refused"]
+    return [(line, _pattern(line)) for line in read_ledger(package) if line.status in _NOT_SERVED]
 
 
 def _pattern(line: LedgerLine) -> re.Pattern[str]:
