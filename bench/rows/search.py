@@ -1,5 +1,6 @@
 """Searches by what devices have reported: every kind of filter, over one large organization."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from roadstead.kernel.page import PageQuery
 _DEVICES = 200_000
 _CALLS = 40
 _FIRST_MS = 1_700_000_000_000
+_LOOK_EVERY_S = 0.2
 
 _REPORT = """
     INSERT INTO device_state (tenant_id, device_id, newest_at, body)
@@ -73,7 +75,7 @@ async def run_search(context: Context) -> Result:
     async with running_platform(context.directory) as platform:
         fleet = await register_devices(platform, count)
         indexed_s = await _fill(platform, fleet.tenant)
-        figures = [Figure(name="the first search of all", unit="s", runs=[indexed_s])]
+        figures = [Figure(name="indexing all before the first search", unit="s", runs=[indexed_s])]
         for name, make in _KINDS.items():
             runs = [await _measure(platform, count, make) for _ in range(context.runs)]
             figures.append(Figure(name=f"{name}, p95", unit="ms", runs=runs))
@@ -84,10 +86,12 @@ async def _fill(platform: Platform, tenant: TenantId) -> float:
     async with administer(platform.settings) as entry:
         await entry.tx.run("SET LOCAL statement_timeout = 0")
         await entry.tx.run(_REPORT.format(tenant=int(tenant)))
-    began = time.perf_counter()
-    async with administer_organization(platform.settings, await _organization(platform)) as work:
-        await telemetry.make_searchable(work)
-    return time.perf_counter() - began
+    began, organization = time.perf_counter(), await _organization(platform)
+    while True:
+        async with administer_organization(platform.settings, organization) as work:
+            if await telemetry.make_searchable(work):
+                return time.perf_counter() - began
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _measure(platform: Platform, count: int, make: Callable[[int], Node | None]) -> float:

@@ -32,6 +32,7 @@ from roadstead.workers.points import points_worker
 from roadstead.workers.purge import run_purge
 from roadstead.workers.rollouts import RolloutDriver
 from roadstead.workers.rules import RuleWorker
+from roadstead.workers.searching import SearchIndexer
 from roadstead.workers.signing_keys import run_key_rotation
 from roadstead.workers.state import StateProjection
 from roadstead.workers.timers import TimerWorker
@@ -69,6 +70,7 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
             StateProjection(parts.bus, parts.system_database, metrics=StateMetrics(prometheus_client.REGISTRY)).run(),
             GatewayWatch(parts.system_database).run(),
             CommandTimers(parts.system_database).run(),
+            SearchIndexer(parts.system_database).run(),
             TimerWorker(parts.system_database, parts.ports, intake, packer).run(),
             forgetting.run(),
             ConfigurationFacts(

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from roadstead.core.messages import Accepted, Reading
-from roadstead.core.telemetry import Patches, copy_line, merge_state
+from roadstead.core.telemetry import Patches, copy_line, index_next, merge_state, searching
 from roadstead.kernel import ids, time
 from roadstead.kernel.ids import parse_base62
 from tests.conftest import Tenant
@@ -239,6 +241,25 @@ async def test_a_search_finds_what_is_reported_after_the_first_one(acme: Tenant)
     await report(acme, ids_["Brant"], status="found", note="none")
     assert await names_of(client, wanted) == []
     assert await names_of(client, {"type": "groupedText", "value": "buoy"}) == []
+
+
+async def test_a_search_among_many_devices_is_put_off_until_they_are_indexed(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = await fleet(acme)
+    database = acme.edge.system_database
+    async with database.tx() as tx:
+        await tx.run("DELETE FROM device_value WHERE tenant_id = %s", acme.tenant_id)
+        await tx.run("DELETE FROM searched_tenant")
+    monkeypatch.setattr(searching, "_AT_ONCE", 2)
+    wanted = {"filter": {"type": "equals", "field": "data/status", "value": "idle"}}
+    answer = await client.ask("interface.search", json=wanted, systemId="main", blueprint="boat")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    went_on = True
+    while went_on:
+        async with database.tx() as tx:
+            went_on = await index_next(tx)
+    assert await names_of(client, wanted["filter"]) == ["Brant"]
 
 
 async def test_children_are_searched_and_an_only_child_is_searched_with_its_parent(acme: Tenant) -> None:

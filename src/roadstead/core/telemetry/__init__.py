@@ -54,7 +54,7 @@ from roadstead.core.telemetry.reads import (
     thin_readings,
 )
 from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id
-from roadstead.core.telemetry.searching import make_searchable
+from roadstead.core.telemetry.searching import await_searchable, index_next, make_searchable
 from roadstead.core.telemetry.sections import (
     ReportedState,
     Watch,
@@ -134,6 +134,7 @@ __all__ = [
     "Watch",
     "WrittenValues",
     "aggregate_readings",
+    "await_searchable",
     "check_values",
     "copy_line",
     "end_sessions_of_the_dead",
@@ -142,6 +143,7 @@ __all__ = [
     "get_reported_state",
     "get_snapshot",
     "get_statistics",
+    "index_next",
     "insert_quarantined",
     "list_component_rows",
     "list_device_readings",

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from roadstead.core.telemetry.store import State
 from roadstead.core.telemetry.value_rows import ValueRow, folded, rows_of, words_of
 from roadstead.db import Tx
@@ -18,19 +20,60 @@ async def select_searched(tx: Tx) -> list[TenantId]:
     return [TenantId(row[0]) for row in await tx.rows("SELECT tenant_id FROM searched_tenant")]
 
 
-async def insert_searched(tx: Tx) -> bool:
-    """From now on values of the tenant are searched; False when they were already."""
-    sql = "INSERT INTO searched_tenant (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING"
-    return await tx.run(sql, tx.tenant) == 1
+async def select_readiness(tx: Tx) -> bool | None:
+    """Whether searches of the tenant find all of its devices; None: nobody has searched yet."""
+    ready: bool | None = await tx.value("SELECT ready FROM searched_tenant WHERE tenant_id = %s", tx.tenant)
+    return ready
 
 
-async def lock_bodies(tx: Tx, after: DeviceId | None, most: int) -> dict[DeviceKey, dict[str, State]]:
-    """The states of the next so many devices, which nobody else changes until this transaction ends."""
+async def insert_searched(tx: Tx) -> None:
+    """From the commit on values of the tenant are searched."""
+    await tx.run("INSERT INTO searched_tenant (tenant_id) VALUES (%s) ON CONFLICT DO NOTHING", tx.tenant)
+
+
+async def mark_ready(tx: Tx) -> None:
+    """Searches find all of the tenant's devices."""
+    await tx.run("UPDATE searched_tenant SET ready = true WHERE tenant_id = %s", tx.tenant)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """How far the worker is with a tenant."""
+
+    tenant: TenantId
+    begun: bool
+    indexed_to: DeviceId | None
+
+
+async def lock_step(tx: Tx) -> Step | None:
+    """A tenant the worker can go on with, which nobody else goes on with until this transaction ends."""
+    sql = """
+        SELECT tenant_id, after IS NOT NULL, indexed_to FROM searched_tenant
+        WHERE NOT settled AND (after IS NULL OR after <= pg_snapshot_xmin(pg_current_snapshot()))
+        ORDER BY since LIMIT 1 FOR UPDATE SKIP LOCKED
+    """
+    row = await tx.row(sql)
+    return Step(*row) if row is not None else None
+
+
+async def begin_indexing(tx: Tx, tenant: TenantId) -> None:
+    """The transactions of this moment are waited for."""
+    sql = "UPDATE searched_tenant SET after = pg_snapshot_xmax(pg_current_snapshot()) WHERE tenant_id = %s"
+    await tx.run(sql, tenant)
+
+
+async def note_indexed(tx: Tx, tenant: TenantId, indexed_to: DeviceId | None, *, settled: bool) -> None:
+    """The values of the tenant's devices up to this one are written; settled: of all."""
+    sql = "UPDATE searched_tenant SET indexed_to = %s, settled = %s, ready = ready OR %s WHERE tenant_id = %s"
+    await tx.run(sql, indexed_to, settled, settled, tenant)
+
+
+async def lock_bodies(tx: Tx, tenant: TenantId, after: DeviceId | None, most: int) -> dict[DeviceKey, dict[str, State]]:
+    """The states of the tenant's next so many devices, which nobody else changes until this transaction ends."""
     sql = """
         SELECT tenant_id, device_id, body FROM device_state
         WHERE tenant_id = %s AND (%s::uuid IS NULL OR device_id > %s) ORDER BY device_id LIMIT %s FOR NO KEY UPDATE
     """
-    rows = await tx.rows(sql, tx.tenant, after, after, most)
+    rows = await tx.rows(sql, tenant, after, after, most)
     return {(TenantId(tenant), DeviceId(device)): body for tenant, device, body in rows}
 
 

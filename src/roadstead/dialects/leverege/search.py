@@ -110,7 +110,7 @@ async def search(work: Work, found: Reach, body: SearchBody) -> SearchResult:
     words = read_words(body.search) if body.search else EVERYTHING
     order = body.order(names)
     page = body.page(order)
-    await telemetry.make_searchable(work)
+    await telemetry.await_searchable(work)
     if _has_pattern(asked):
         await registry.bound_search(work, most_s=_LONGEST_S)
     where = And((await found.within(work), asked, words))
