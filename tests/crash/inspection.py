@@ -17,10 +17,10 @@ from roadstead.core.messages import (
     REFUSED,
     SESSION,
     DeviceCreated,
-    FactMessage,
     SessionNotice,
     decode_accepted,
     decode_fact,
+    decode_facts,
 )
 from roadstead.kernel import ids
 from roadstead.kernel.time import parse_instant, to_millis
@@ -194,10 +194,10 @@ class _Inside:
         """What was committed has become a fact; whoever was told of a device finds it among them, under one number."""
         created: dict[str, set[int]] = {}
         async for pack in _packs(bus, FACTS):
-            message = msgspec.msgpack.decode(pack.payload, type=FactMessage)
-            fact = decode_fact(message.fact)
-            if isinstance(fact, DeviceCreated):
-                created.setdefault(str(fact.device_id), set()).add(message.id)
+            for message in decode_facts(pack.payload):
+                fact = decode_fact(message.fact)
+                if isinstance(fact, DeviceCreated):
+                    created.setdefault(str(fact.device_id), set()).add(message.id)
         missing = [id_ for id_ in clerk.created.values() if id_ not in created]
         assert not missing, f"no fact tells of {missing[:5]}, {len(missing)} in all"
         assert all(len(numbers) == 1 for numbers in created.values())

@@ -26,6 +26,7 @@ from roadstead.core.messages import (
     ValueType,
     encode_accepted,
     encode_fact,
+    encode_facts,
 )
 from roadstead.core.ports import Ports
 from roadstead.core.streams import (
@@ -71,10 +72,11 @@ class World:
         """A pack of accepted messages."""
         return await self.put("accepted.0", encode_accepted(messages))
 
-    async def tell(self, tenant: Tenant, fact: Fact, *, number: int | None = None) -> int:
-        """A fact."""
-        body = FactMessage(number or self._messages + 1_000, tenant.tenant_id, 1_000, encode_fact(fact))
-        return await self.put(f"facts.{tenant.tenant_id}", msgspec.msgpack.encode(body))
+    async def tell(self, tenant: Tenant, *facts: Fact, number: int | None = None) -> int:
+        """Facts, together."""
+        first = number or self._messages * 100 + 1_000
+        pack = [FactMessage(id_, tenant.tenant_id, 1_000, encode_fact(fact)) for id_, fact in enumerate(facts, first)]
+        return await self.put("facts.pack", encode_facts(pack))
 
 
 @asynccontextmanager
@@ -281,14 +283,15 @@ async def test_who_goes_on_anywhere_hears_the_rest_and_nothing_twice(world: Worl
     listener = await world.hub.subscribe(acme.tenant_id, EVERYTHING, None)
     for start in range(0, 30, 3):
         await world.report(said(acme, device, start, start + 1), said(acme, device, start + 2))
-        await world.tell(acme, DeviceStatusChanged(DeviceId(device), f"S{start}", True))
-    heard = await collect(listener, 40)
+        ends = (f"S{start}", f"T{start}", f"U{start}")
+        await world.tell(acme, *(DeviceStatusChanged(DeviceId(device), status, True) for status in ends))
+    heard = await collect(listener, 60)
 
-    assert len({what for what, _ in heard}) == 40
-    for place in (0, 1, 2, 3, 20, 38):
+    assert len({what for what, _ in heard}) == 60
+    for place in (0, 1, 2, 3, 4, 5, 20, 33, 34, 35, 58):
         late = await world.hub.subscribe(acme.tenant_id, EVERYTHING, heard[place][1])
         # How the two streams interleave may differ from one time to the next; what is told of each may not.
-        rest = [what for what, _ in await collect(late, 39 - place)]
+        rest = [what for what, _ in await collect(late, 59 - place)]
         assert sorted(rest) == sorted(what for what, _ in heard[place + 1 :])
         await late.close()
 

@@ -15,7 +15,7 @@ from roadstead.bus import Bus, Publisher
 from roadstead.core import events, mailings, telemetry
 from roadstead.core.events import Event, EventDraft, EventSource
 from roadstead.core.mailings import Mailing, MailingDraft
-from roadstead.core.messages import EventRaised, Fact, FactMessage, Severity, encode_fact
+from roadstead.core.messages import EventRaised, Fact, FactMessage, Severity, encode_fact, encode_facts
 from roadstead.db import Database
 from roadstead.kernel import time
 from roadstead.kernel.filter import (
@@ -61,7 +61,7 @@ class World:
         self._told += 1
         body = FactMessage(self._told, tenant.tenant_id, 1_000, encode_fact(fact))
         subject = f"facts.{tenant.tenant_id}"
-        return await self._publisher.put(subject, msgspec.msgpack.encode(body), message_id=f"{self._told}")
+        return await self._publisher.put(subject, encode_facts([body]), message_id=f"{self._told}")
 
     async def happen(self, tenant: Tenant, device: UUID | None, type_: str = "crowded", **fields: Any) -> Event:
         """An event is written down, and told."""

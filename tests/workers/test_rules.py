@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
-import msgspec
 import pytest
 import pytest_asyncio
 from prometheus_client import CollectorRegistry
@@ -20,6 +19,7 @@ from roadstead.core.messages import (
     Severity,
     ValueType,
     encode_accepted,
+    encode_facts,
 )
 from roadstead.core.rules import AlertQuery, RuleDraft, RuleScope
 from roadstead.db import Database, Tx
@@ -97,7 +97,7 @@ class Floor:
         publisher = Publisher(self.bus)
         await publisher.start()
         for id_, tenant, at, fact in rows:
-            body = msgspec.msgpack.encode(FactMessage(id_, tenant, time.to_millis(at), bytes(fact)))
+            body = encode_facts([FactMessage(id_, tenant, time.to_millis(at), bytes(fact))])
             await publisher.put(f"facts.{tenant}", body, message_id=str(new_id()))
             self._facts = id_
         await publisher.close()

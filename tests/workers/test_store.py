@@ -236,7 +236,7 @@ async def test_many_messages_keep_their_order_and_number(
 async def test_a_change_reaches_the_cache_within_a_second(
     own_bus: Bus, log: Log, system_database: Database, telemetry: ClickHouseStore, acme: Tenant, change: Fact
 ) -> None:
-    from roadstead.core.messages import FactMessage, encode_fact
+    from roadstead.core.messages import FactMessage, encode_fact, encode_facts
     from roadstead.workers.forgetting import Forgetting
 
     device = await add_device(system_database, acme.tenant_id)
@@ -258,7 +258,7 @@ async def test_a_change_reaches_the_cache_within_a_second(
         await catalog.learn({key: acme.tenant_id})
         fact = FactMessage(1, acme.tenant_id, _AT, msgspec.Raw(encode_fact(change)))
         async with own_bus.asking() as jetstream:
-            await jetstream.publish(f"facts.{acme.tenant_id}", msgspec.msgpack.encode(fact))
+            await jetstream.publish(f"facts.{acme.tenant_id}", encode_facts([fact]))
         await eventually(lambda: key not in catalog._known, within_s=1)
         await log.put(uplink(acme.tenant_id, device, item("b", 1.0)))
         await worked_off(own_bus)

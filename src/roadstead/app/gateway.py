@@ -25,12 +25,12 @@ from roadstead.core.messages import (
     DeviceDeleted,
     DeviceStatusChanged,
     DownlinkQueued,
-    FactMessage,
     KeyRevoked,
     OrganizationChanged,
     SessionsRevoked,
     Uplink,
     decode_fact,
+    decode_facts,
     size_of_uplink,
 )
 from roadstead.db import Database
@@ -117,13 +117,12 @@ class FactReader:
 
     async def follow(self) -> None:
         """Until cancelled. Raises when facts were missed: only a fresh start knows then who may be connected."""
-        decoder = msgspec.msgpack.Decoder(FactMessage)
         try:
             async for pack in self._reader.packs():
                 if pack.gap:
                     raise RuntimeError("facts were lost before this gateway has read them")
-                message = decoder.decode(pack.payload)
-                await self._apply(message.tenant, decode_fact(message.fact))
+                for message in decode_facts(pack.payload):
+                    await self._apply(message.tenant, decode_fact(message.fact))
         finally:
             await self._reader.close()
 

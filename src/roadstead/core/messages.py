@@ -137,6 +137,10 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     a `Removal`, which may come with readings."""
     replayed: bool = False
     """Taken out of quarantine: stored and shown, but no reason to raise an alert."""
+    source: str = ""
+    """The door it came through, see `Uplink.source`."""
+    size_bytes: int = 0
+    """How long it was when it came."""
 
     @classmethod
     def of(
@@ -150,6 +154,8 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
         *,
         payload: bytes = b"",
         replayed: bool = False,
+        source: str = "",
+        size_bytes: int = 0,
     ) -> "Accepted":
         """From readings, one by one."""
         paths = paths_of(tuple([reading.path for reading in readings]))
@@ -159,7 +165,7 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
         values = tuple([reading.value for reading in readings])
         return cls(
             tenant, device, dialect, channel, received, paths, at, values, metas if any(metas) else None,
-            payload, replayed,
+            payload, replayed, source, size_bytes,
         )  # fmt: skip
 
     @property
@@ -185,6 +191,8 @@ class Logged(msgspec.Struct, frozen=True, array_like=True, gc=False):
     raw_metas: msgspec.Raw
     payload: bytes
     replayed: bool
+    source: str = ""
+    size_bytes: int = 0
 
     @property
     def readings(self) -> list[Reading]:
@@ -451,7 +459,7 @@ AnyFact = (
 
 
 class FactMessage(msgspec.Struct, frozen=True, array_like=True):
-    """A fact as it travels on the FACTS stream, subject `facts.<tenant>`."""
+    """A fact as it travels on the FACTS stream, together with others (`encode_facts`)."""
 
     id: int
     """Counts up over all tenants; a message may come twice with one id."""
@@ -463,6 +471,7 @@ class FactMessage(msgspec.Struct, frozen=True, array_like=True):
 
 
 _facts: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact)
+_fact_pack = msgspec.msgpack.Decoder(list[FactMessage]).decode
 
 
 def encode_fact(fact: Fact) -> bytes:
@@ -473,3 +482,13 @@ def encode_fact(fact: Fact) -> bytes:
 def decode_fact(body: bytes | msgspec.Raw) -> AnyFact:
     """The fact again."""
     return _facts.decode(body)
+
+
+def encode_facts(messages: Sequence[FactMessage]) -> bytes:
+    """A pack for the FACTS stream."""
+    return msgspec.msgpack.encode(messages)
+
+
+def decode_facts(payload: bytes) -> list[FactMessage]:
+    """The messages of a pack. Raises `msgspec.DecodeError`."""
+    return _fact_pack(payload)

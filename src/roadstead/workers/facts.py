@@ -11,7 +11,7 @@ import structlog
 
 from roadstead.bus import FACTS, Bus, Pack, Reader, Start
 from roadstead.core import telemetry
-from roadstead.core.messages import AnyFact, FactMessage, decode_fact
+from roadstead.core.messages import AnyFact, decode_fact, decode_facts
 from roadstead.db import Database, Tx
 from roadstead.kernel.ids import TenantId
 from roadstead.workers.patience import patiently
@@ -22,8 +22,6 @@ log = structlog.get_logger()
 _MOST_FACTS = 1_000
 _GATHER_S = 0.02
 _IDLE_S = 1.0
-
-_message = msgspec.msgpack.Decoder(FactMessage).decode
 
 
 class TakeFacts(Protocol):
@@ -100,8 +98,7 @@ class FactFollower:
         facts: list[tuple[TenantId, AnyFact]] = []
         for pack in packs:
             try:
-                message = _message(pack.payload)
-                facts.append((message.tenant, decode_fact(message.fact)))
+                facts += [(message.tenant, decode_fact(message.fact)) for message in decode_facts(pack.payload)]
             except msgspec.DecodeError as error:
                 log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
         async with self._database.tx() as tx:

@@ -10,18 +10,16 @@ from roadstead.core.messages import (
     DeviceCreated,
     DeviceDeleted,
     DeviceTypeChanged,
-    FactMessage,
     OrganizationChanged,
     SensorsChanged,
     decode_fact,
+    decode_facts,
 )
 from roadstead.core.telemetry import DeviceCatalog
 from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId
 
 log = structlog.get_logger()
-
-_decode = msgspec.msgpack.Decoder(FactMessage).decode
 
 
 class Forgetting:
@@ -42,8 +40,8 @@ class Forgetting:
                 if pack.gap:
                     self._catalog.forget_all()
                 try:
-                    message = _decode(pack.payload)
-                    self._apply(message.tenant, decode_fact(message.fact))
+                    for message in decode_facts(pack.payload):
+                        self._apply(message.tenant, decode_fact(message.fact))
                 except msgspec.DecodeError as error:
                     # A newer version of the platform may tell more than we know: it may be about what we hold.
                     log.warning("fact not understood", sequence=pack.sequence, reason=str(error))

@@ -84,7 +84,7 @@ class LiveHub:
             self._listening.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(ACCEPTED, accepted, self._teller.tell_accepted))
-                group.create_task(self._follow(FACTS, facts, self._teller.tell_fact))
+                group.create_task(self._follow(FACTS, facts, self._teller.tell_facts))
                 group.create_task(self._refresh_places())
         finally:
             self._listening.clear()
@@ -179,7 +179,7 @@ class LiveHub:
         if stream == ACCEPTED:
             before = msgspec.structs.replace(before, accepted=pack.sequence - 1)
         else:
-            before = msgspec.structs.replace(before, facts=pack.sequence - 1)
+            before = msgspec.structs.replace(before, facts=pack.sequence - 1, fact_index=0)
         self._teller.position = before
         self._directory.forget_all()
         self._hand_out({channel: [Event(Gap(time.from_millis(pack.stored_at)), before)] for channel in self._audiences})

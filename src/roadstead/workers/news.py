@@ -5,12 +5,11 @@ import structlog
 
 from roadstead.bus import FACTS, NEW, Bus, Reader
 from roadstead.core.commands import CommandId, CommandNews
-from roadstead.core.messages import CommandChanged, FactMessage, decode_fact
+from roadstead.core.messages import CommandChanged, decode_fact, decode_facts
 from roadstead.workers.patience import patiently
 
 log = structlog.get_logger()
 
-_decode = msgspec.msgpack.Decoder(FactMessage).decode
 _NAME = CommandChanged.__name__.encode()
 
 
@@ -21,12 +20,12 @@ async def follow_commands(bus: Bus, news: CommandNews) -> None:
         await patiently("log", reader.open)
         async for pack in reader.packs():
             try:
-                message = _decode(pack.payload)
-                fact = decode_fact(message.fact) if _NAME in message.fact else None
+                facts = [decode_fact(one.fact) for one in decode_facts(pack.payload) if _NAME in one.fact]
             except msgspec.DecodeError as error:
                 log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
                 continue
-            if isinstance(fact, CommandChanged):
-                news.tell(CommandId(fact.command_id))
+            for fact in facts:
+                if isinstance(fact, CommandChanged):
+                    news.tell(CommandId(fact.command_id))
     finally:
         await reader.close()

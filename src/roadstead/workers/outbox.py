@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator, Sequence
 
-import msgspec
 import psycopg
 import structlog
 
 from roadstead.bus.publisher import Publisher
-from roadstead.core.messages import FactMessage
+from roadstead.core.messages import FactMessage, encode_facts
 from roadstead.db import Database, Tx
 from roadstead.kernel import time
 from roadstead.kernel.errors import Unavailable
@@ -19,8 +19,9 @@ log = structlog.get_logger()
 
 _CHANNEL = "roadstead_outbox"
 _MOST = 500
+_MOST_BYTES = 262_144
+"""Of the facts of one pack."""
 _LOOK_ANYWAY_S = 1.0
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class OutboxRelay:
@@ -54,13 +55,14 @@ class OutboxRelay:
                 return 0
             messages = await _select(tx)
             # All under way at once: they are stored in this order, unless the log refuses one of them.
-            await asyncio.gather(*map(self._tell, messages))
+            await asyncio.gather(*map(self._tell, _packs(messages)))
             if messages:
                 await tx.run("DELETE FROM outbox WHERE id = ANY(%s)", [message.id for message in messages])
             return len(messages)
 
-    async def _tell(self, message: FactMessage) -> None:
-        await self._publisher.put(f"facts.{message.tenant}", _encode(message), message_id=f"fact-{message.id}")
+    async def _tell(self, pack: Sequence[FactMessage]) -> None:
+        name = f"facts-{pack[0].id}-{pack[-1].id}"
+        await self._publisher.put("facts.pack", encode_facts(pack), message_id=name)
 
     async def _listen(self) -> None:
         # A dropped connection costs a second at most: the relay looks anyway.
@@ -71,6 +73,20 @@ class OutboxRelay:
                     async for _ in connection.notifies():
                         self._news.set()
             await asyncio.sleep(_LOOK_ANYWAY_S)
+
+
+def _packs(messages: Sequence[FactMessage]) -> Iterator[list[FactMessage]]:
+    """As many of them together as one message of the log may well hold: each is synced by itself."""
+    pack: list[FactMessage] = []
+    size = 0
+    for message in messages:
+        if pack and size + len(message.fact) > _MOST_BYTES:
+            yield pack
+            pack, size = [], 0
+        pack.append(message)
+        size += len(message.fact)
+    if pack:
+        yield pack
 
 
 async def _select(tx: Tx) -> list[FactMessage]:

@@ -1,17 +1,15 @@
 """Deletes the readings of devices that were deleted with `purge`."""
 
-import msgspec
 import structlog
 
 from roadstead.bus import FACTS, Bus, Reader, Start
-from roadstead.core.messages import DeviceDeleted, FactMessage, decode_fact
+from roadstead.core.messages import DeviceDeleted, decode_fact, decode_facts
 from roadstead.core.ports import TelemetryStore
 from roadstead.db import Database
 
 log = structlog.get_logger()
 
 _NAME = "purge"
-_decoder = msgspec.msgpack.Decoder(FactMessage)
 
 
 async def run_purge(database: Database, bus: Bus, telemetry: TelemetryStore) -> None:
@@ -22,11 +20,14 @@ async def run_purge(database: Database, bus: Bus, telemetry: TelemetryStore) -> 
     await reader.open()
     try:
         async for pack in reader.packs():
-            message = _decoder.decode(pack.payload)
-            fact = decode_fact(message.fact)
-            if isinstance(fact, DeviceDeleted) and fact.purge:
-                deleted = await telemetry.delete(message.tenant, fact.device_id, None, None)
-                log.info("readings purged", device=str(fact.device_id), readings=deleted)
+            facts = [(message.tenant, decode_fact(message.fact)) for message in decode_facts(pack.payload)]
+            gone = [
+                (tenant, fact.device_id) for tenant, fact in facts if isinstance(fact, DeviceDeleted) and fact.purge
+            ]
+            for tenant, device_id in gone:
+                deleted = await telemetry.delete(tenant, device_id, None, None)
+                log.info("readings purged", device=str(device_id), readings=deleted)
+            if gone:
                 # Facts in between need no deed, so the position is only written where there was one.
                 await _remember(database, pack.sequence)
     finally:

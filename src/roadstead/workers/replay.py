@@ -77,7 +77,7 @@ class Replay:
         return True
 
     async def _tell(self, stream: str) -> list[Event]:
-        tell = self._teller.tell_accepted if stream == ACCEPTED else self._teller.tell_fact
+        tell = self._teller.tell_accepted if stream == ACCEPTED else self._teller.tell_facts
         told: Told = await tell(self._heads[stream])
         del self._heads[stream]
         return told.get(self._channel, [])
@@ -90,7 +90,7 @@ class Replay:
         if ACCEPTED in self._gaps:
             position = msgspec.structs.replace(position, accepted=self._before(ACCEPTED), index=0)
         if FACTS in self._gaps:
-            position = msgspec.structs.replace(position, facts=self._before(FACTS))
+            position = msgspec.structs.replace(position, facts=self._before(FACTS), fact_index=0)
         self._gaps = set()
         self._teller.position = position
         return Event(Gap(since), position)

@@ -12,11 +12,12 @@ from roadstead.bus import FACTS, Bus, Pack, Reader, Start
 from roadstead.core import firmware, telemetry
 from roadstead.core.firmware import Due
 from roadstead.core.messages import (
+    AnyFact,
     CommandChanged,
     DeviceFirmwareChanged,
-    FactMessage,
     RolloutChanged,
     decode_fact,
+    decode_facts,
 )
 from roadstead.core.ports import Ports
 from roadstead.core.work import Work
@@ -36,7 +37,6 @@ _SWEEP_S = 60.0
 _IDLE_S, _GATHER_S = 1.0, 0.02
 _MOST_HEARD = 500
 _NAMES = [kind.__name__.encode() for kind in (CommandChanged, DeviceFirmwareChanged, RolloutChanged)]
-_decode = msgspec.msgpack.Decoder(FactMessage).decode
 
 
 class RolloutDriver:
@@ -149,15 +149,17 @@ class _Heard:
         self.position = pack.sequence
         self.packs += 1
         try:
-            message = _decode(pack.payload)
-            fact = decode_fact(message.fact) if any(name in message.fact for name in _NAMES) else None
+            for message in decode_facts(pack.payload):
+                if any(name in message.fact for name in _NAMES):
+                    self._note(message.tenant, decode_fact(message.fact))
         except msgspec.DecodeError as error:
             log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
-            return
+
+    def _note(self, tenant: TenantId, fact: AnyFact) -> None:
         match fact:
             case CommandChanged():
-                self.commands.append((message.tenant, fact.command_id))
+                self.commands.append((tenant, fact.command_id))
             case DeviceFirmwareChanged():
-                self.releases.append((message.tenant, fact.device_id, fact.firmware_version))
+                self.releases.append((tenant, fact.device_id, fact.firmware_version))
             case RolloutChanged():
                 self.rollouts += 1

@@ -15,11 +15,11 @@ from roadstead.core.messages import (
     DeviceCreated,
     DeviceDeleted,
     DeviceStatusChanged,
-    FactMessage,
     GroupChanged,
     SensorsChanged,
     SitesChanged,
     decode_fact,
+    decode_facts,
 )
 from roadstead.core.rules import Engine, Resolution
 from roadstead.core.work import Work
@@ -29,7 +29,6 @@ from roadstead.kernel.ids import DeviceId, SensorId, TenantId
 log = structlog.get_logger()
 
 _AT_ONCE = 500
-_decode = msgspec.msgpack.Decoder(FactMessage).decode
 _BY_RULES = frozenset({Resolution.CONDITION_CLEARED, Resolution.OUT_OF_SCOPE})
 
 
@@ -86,8 +85,8 @@ class RuleNews:
         self.gap = self.gap or pack.gap
         self.position = pack.sequence
         try:
-            message = _decode(pack.payload)
-            self._note(message.tenant, decode_fact(message.fact))
+            for message in decode_facts(pack.payload):
+                self._note(message.tenant, decode_fact(message.fact))
         except msgspec.DecodeError as error:
             # A newer version of the platform may tell more than we know: it is about nothing that rules look at.
             log.warning("fact not understood", sequence=pack.sequence, reason=str(error))

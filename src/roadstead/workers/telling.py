@@ -3,6 +3,7 @@
 import zlib
 from collections import deque
 from collections.abc import Sequence
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -14,11 +15,11 @@ from roadstead.core.messages import (
     DeviceDeleted,
     DeviceTypeChanged,
     EventRaised,
-    FactMessage,
     Logged,
     SensorsChanged,
     decode_accepted,
     decode_fact,
+    decode_facts,
 )
 from roadstead.core.streams import (
     Channels,
@@ -47,8 +48,6 @@ log = structlog.get_logger()
 
 _REMEMBERED = 1_000
 
-_fact = msgspec.msgpack.Decoder(FactMessage).decode
-
 
 class Teller:
     """Makes the events of some channels out of packs, and knows how far it has come.
@@ -74,38 +73,47 @@ class Teller:
             messages = []
         await self._prepare_pack(messages)
         skip = self.position.index if pack.sequence == self.position.accepted + 1 else 0
-        before = Position(self.position.epoch, pack.sequence - 1, 0, self.position.facts)
+        before = msgspec.structs.replace(self.position, accepted=pack.sequence - 1, index=0)
         told = tell_readings(messages, self._channels, self._directory, before, skip=skip)
         told |= tell_reports(messages, self._channels, self._directory, before, skip=skip)
-        self.position = Position(self.position.epoch, pack.sequence, 0, self.position.facts)
+        self.position = msgspec.structs.replace(self.position, accepted=pack.sequence, index=0)
         return told
 
-    async def tell_fact(self, pack: Pack) -> Told:
-        """The events of a message of FACTS. `Unavailable` as above."""
-        after = msgspec.structs.replace(self.position, facts=pack.sequence)
+    async def tell_facts(self, pack: Pack) -> Told:
+        """The events of a pack of FACTS. `Unavailable` as above."""
+        after = msgspec.structs.replace(self.position, facts=pack.sequence, fact_index=0)
         try:
-            message = _fact(pack.payload)
-            fact = decode_fact(message.fact)
+            facts = [(message, decode_fact(message.fact)) for message in decode_facts(pack.payload)]
         except msgspec.DecodeError as error:
-            log.error("fact cannot be read", sequence=pack.sequence, reason=str(error))
+            log.error("facts cannot be read", sequence=pack.sequence, reason=str(error))
             self.position = after
             return {}
+        skip = self.position.fact_index if pack.sequence == self.position.facts + 1 else 0
+        for message, fact in facts:
+            if isinstance(fact, DeviceCreated | DeviceChanged | SensorsChanged):
+                self._directory.forget(message.tenant, ids.to_bytes(fact.device_id))
+            if isinstance(fact, DeviceTypeChanged):
+                self._directory.forget_types(message.tenant)
+        said = []
+        for place, (message, fact) in enumerate(facts, 1):
+            body = read_fact(message, fact) if place > skip and message.id not in self._facts else None
+            if body is not None:
+                said.append((place, message.tenant, body))
+        occurrences = await self._prepare_facts([(tenant, body) for _, tenant, body in said])
         told: Told = {}
-        if isinstance(fact, DeviceCreated | DeviceChanged | SensorsChanged):
-            self._directory.forget(message.tenant, ids.to_bytes(fact.device_id))
-        if isinstance(fact, DeviceTypeChanged):
-            self._directory.forget_types(message.tenant)
-        body = read_fact(message, fact)
-        if body is not None and message.id not in self._facts:
-            occurrence = await self._prepare_fact(message.tenant, body)
-            after = msgspec.structs.replace(self.position, facts=pack.sequence)
-            told = tell_fact(message.tenant, body, self._channels, self._directory, after)
+        before = msgspec.structs.replace(self.position, facts=pack.sequence - 1)
+        for place, tenant, body in said:
+            position = msgspec.structs.replace(before, fact_index=place) if place < len(facts) else after
+            _add(told, tell_fact(tenant, body, self._channels, self._directory, position))
+            raised = _raised_event(body)
+            occurrence = occurrences.get(raised) if raised is not None else None
             if occurrence is not None:
-                listening = find_listening(message.tenant, body, self._channels)
-                told |= tell_occurrence(listening, occurrence, self._directory, after)
-        if isinstance(fact, DeviceDeleted):
-            self._directory.forget(message.tenant, ids.to_bytes(fact.device_id))
-        self._facts.append(message.id)
+                listening = find_listening(tenant, body, self._channels)
+                _add(told, tell_occurrence(listening, occurrence, self._directory, position))
+        for message, fact in facts:
+            if isinstance(fact, DeviceDeleted):
+                self._directory.forget(message.tenant, ids.to_bytes(fact.device_id))
+        self._facts.extend(message.id for message, _ in facts)
         self.position = after
         return told
 
@@ -124,26 +132,49 @@ class Teller:
             if not (lacking or unplaced or unread):
                 return
 
-    async def _prepare_fact(self, tenant: TenantId, body: DeviceEvent | FactEvent) -> OccurrenceEvent | None:
-        """The same for a fact; what has happened, if it is an event that somebody may want to hear of."""
+    async def _prepare_facts(
+        self, said: Sequence[tuple[TenantId, DeviceEvent | FactEvent]]
+    ) -> dict[UUID, OccurrenceEvent | None]:
+        """The same for facts; what has happened, where it is an event that somebody may want to hear of."""
+        occurrences: dict[UUID, OccurrenceEvent | None] = {}
+        while any([await self._learn_for(tenant, body, occurrences) for tenant, body in said]):
+            pass
+        return occurrences
+
+    async def _learn_for(
+        self,
+        tenant: TenantId,
+        body: DeviceEvent | FactEvent,
+        occurrences: dict[UUID, OccurrenceEvent | None],
+    ) -> bool:
+        """One thing more that telling of a fact needs; False when everything is at hand."""
         device = None if body.device_id is None else ids.to_bytes(body.device_id)
-        occurrence, asked = None, False
-        while device is not None:
-            listening = find_listening(tenant, body, self._channels)
-            scopes = {channel.filter.scope for channel in listening}
-            if self._asks_for_site(tenant, body.topic, device) and self._directory.lacks(tenant, device):
-                await self._directory.learn(tenant, {device: frozenset()})
-            elif unplaced := [one for one in scopes if one and self._directory.is_within(tenant, one, device) is None]:
-                await self._directory.place(tenant, unplaced[0], {device})
-            elif listening and not asked and isinstance(body, FactEvent) and isinstance(body.fact, EventRaised):
-                occurrence, asked = await self._directory.find_occurrence(tenant, body.fact.event_id), True
-            else:
-                break
-        return occurrence
+        if device is None:
+            return False
+        listening = find_listening(tenant, body, self._channels)
+        scopes = {channel.filter.scope for channel in listening}
+        if self._asks_for_site(tenant, body.topic, device) and self._directory.lacks(tenant, device):
+            await self._directory.learn(tenant, {device: frozenset()})
+        elif unplaced := [one for one in scopes if one and self._directory.is_within(tenant, one, device) is None]:
+            await self._directory.place(tenant, unplaced[0], {device})
+        elif listening and (event_id := _raised_event(body)) and event_id not in occurrences:
+            occurrences[event_id] = await self._directory.find_occurrence(tenant, event_id)
+        else:
+            return False
+        return True
 
     def _asks_for_site(self, tenant: TenantId, topic: Topic, device: bytes) -> bool:
         listening = self._channels.find(tenant, topic, device)
         return any(channel.filter.site_id is not None for channel in listening)
+
+
+def _raised_event(body: DeviceEvent | FactEvent) -> UUID | None:
+    return body.fact.event_id if isinstance(body, FactEvent) and isinstance(body.fact, EventRaised) else None
+
+
+def _add(told: Told, more: Told) -> None:
+    for channel, events in more.items():
+        told.setdefault(channel, []).extend(events)
 
 
 async def read_epoch(bus: Bus) -> str:

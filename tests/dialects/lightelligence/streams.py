@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import websockets
 
 from roadstead.bus import Publisher
@@ -22,6 +21,7 @@ from roadstead.core.messages import (
     Reading,
     encode_accepted,
     encode_fact,
+    encode_facts,
 )
 from roadstead.core.types import DeviceTypeDraft
 from roadstead.gateways.http import HttpServer
@@ -121,7 +121,7 @@ class Log:
         """Something has happened in the core."""
         number = next(_numbers)
         body = FactMessage(number, tenant.tenant_id, AT, encode_fact(fact))
-        await self._publisher.put(f"facts.{tenant.tenant_id}", msgspec.msgpack.encode(body), message_id=f"of{number}")
+        await self._publisher.put(f"facts.{tenant.tenant_id}", encode_facts([body]), message_id=f"of{number}")
 
     async def raise_event(self, tenant: Tenant, device: UUID, type_: str, data: Any = None) -> None:
         """An event of a device is written down."""

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 import pytest_asyncio
 
@@ -14,7 +13,7 @@ from roadstead.bus import Bus, Publisher
 from roadstead.core import commands
 from roadstead.core.commands import CommandSource
 from roadstead.core.downlinks import CommandAnswer, Hearer
-from roadstead.core.messages import CommandChanged, FactMessage, encode_fact
+from roadstead.core.messages import CommandChanged, FactMessage, encode_fact, encode_facts
 from roadstead.kernel.ids import DeviceId, new_id
 from roadstead.workers.commands import CommandTimers
 from roadstead.workers.news import follow_commands
@@ -221,7 +220,7 @@ async def _telling(
     began = time.monotonic()
     while not waiting.done() and time.monotonic() - began < 0.9:
         message = FactMessage(0, tenant.tenant_id, 0, fact)
-        await publisher.put(f"facts.{tenant.tenant_id}", msgspec.msgpack.encode(message), message_id=str(new_id()))
+        await publisher.put(f"facts.{tenant.tenant_id}", encode_facts([message]), message_id=str(new_id()))
         await asyncio.wait([waiting], timeout=0.05)
         yield
     assert waiting.done(), "the log was not heard"

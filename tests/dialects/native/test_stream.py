@@ -31,6 +31,7 @@ from roadstead.core.messages import (
     ValueType,
     encode_accepted,
     encode_fact,
+    encode_facts,
 )
 from roadstead.dialects.native import create_app
 from roadstead.gateways.http import HttpServer
@@ -131,7 +132,7 @@ async def tell(publisher: Publisher, tenant: Tenant, fact: Fact) -> None:
     """Something has happened in the core."""
     number = next(_numbers)
     body = FactMessage(number, tenant.tenant_id, 1_714_564_800_000, encode_fact(fact))
-    await publisher.put(f"facts.{tenant.tenant_id}", msgspec.msgpack.encode(body), message_id=f"f{number}")
+    await publisher.put(f"facts.{tenant.tenant_id}", encode_facts([body]), message_id=f"f{number}")
 
 
 async def make_sensor(tenant: Tenant) -> tuple[UUID, UUID]:

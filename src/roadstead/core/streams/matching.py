@@ -149,7 +149,8 @@ def tell_readings(
                     if event is None:
                         device_id = DeviceId(ids.from_bytes(message.device))
                         body = ReadingEvent(device_id, sensor_id, value_type, reading, message.received)
-                        event = Event(body, Position(before.epoch, before.accepted, place, before.facts))
+                        position = Position(before.epoch, before.accepted, place, before.facts, before.fact_index)
+                        event = Event(body, position)
                     told.setdefault(channel, []).append(event)
     return told
 

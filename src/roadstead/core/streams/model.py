@@ -113,19 +113,20 @@ class StreamFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 class Position(msgspec.Struct, frozen=True):
     """How much of the log has been told: all packs of ACCEPTED up to a sequence and some items of the one after it,
-    all of FACTS up to a sequence. `epoch` tells the streams from others of the same name.
+    the same of FACTS. `epoch` tells the streams from others of the same name.
     """
 
     epoch: str
     accepted: int
     index: int
     facts: int
+    fact_index: int = 0
 
     def __str__(self) -> str:
-        return f"{self.epoch}-{self.accepted:x}-{self.index:x}-{self.facts:x}"
+        return f"{self.epoch}-{self.accepted:x}-{self.index:x}-{self.facts:x}-{self.fact_index:x}"
 
 
-_POSITION = re.compile(r"([0-9a-f]{8})-([0-9a-f]{1,16})-([0-9a-f]{1,8})-([0-9a-f]{1,16})")
+_POSITION = re.compile(r"([0-9a-f]{8})-([0-9a-f]{1,16})-([0-9a-f]{1,8})-([0-9a-f]{1,16})-([0-9a-f]{1,8})")
 
 
 def read_position(text: str, *, name: str, place: str) -> Position:
@@ -134,8 +135,7 @@ def read_position(text: str, *, name: str, place: str) -> Position:
     if match is None:
         raise Invalid.field(name, "is not the id of an event of this stream", place=place)
     epoch, *numbers = match.groups()
-    accepted, index, facts = (int(number, 16) for number in numbers)
-    return Position(epoch, accepted, index, facts)
+    return Position(epoch, *(int(number, 16) for number in numbers))
 
 
 # --- events ----------------------------------------------------------------------------------------------------------

@@ -75,7 +75,8 @@ def tell_reports(
                     continue
                 if event is None:
                     body = _report(message, section, run, directory)
-                    event = Event(body, Position(before.epoch, before.accepted, place, before.facts))
+                    position = Position(before.epoch, before.accepted, place, before.facts, before.fact_index)
+                    event = Event(body, position)
                 told.setdefault(channel, []).append(event)
     return told
 

@@ -123,7 +123,8 @@ async def has_ticket(tx: Tx, token_hash: bytes, at: datetime) -> bool:
 async def select_buffer(tx: Tx, name: str, since: datetime) -> Position | None:
     """Up to where a buffer was read by whoever has not been away since before an instant."""
     sql = """
-        SELECT epoch, accepted, index, facts FROM stream_buffer WHERE tenant_id = %s AND name = %s AND seen_at >= %s
+        SELECT epoch, accepted, index, facts, fact_index FROM stream_buffer
+        WHERE tenant_id = %s AND name = %s AND seen_at >= %s
     """
     return await tx.one(Position, sql, tx.tenant, name, since)
 
@@ -131,10 +132,10 @@ async def select_buffer(tx: Tx, name: str, since: datetime) -> Position | None:
 async def upsert_buffer(tx: Tx, name: str, position: Position, at: datetime) -> None:
     """Up to here it was read."""
     sql = """
-        INSERT INTO stream_buffer (tenant_id, name, epoch, accepted, index, facts, seen_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        INSERT INTO stream_buffer (tenant_id, name, epoch, accepted, index, facts, fact_index, seen_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (tenant_id, name) DO UPDATE SET
             epoch = EXCLUDED.epoch, accepted = EXCLUDED.accepted, index = EXCLUDED.index, facts = EXCLUDED.facts,
-            seen_at = EXCLUDED.seen_at
+            fact_index = EXCLUDED.fact_index, seen_at = EXCLUDED.seen_at
     """
     await tx.run(sql, tx.tenant, name, *msgspec.structs.astuple(position), at)
