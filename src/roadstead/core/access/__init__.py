@@ -59,6 +59,7 @@ from roadstead.core.access.roles import (
     set_role_permissions,
 )
 from roadstead.core.access.standing import is_held, is_permitted, project_of, with_standing, work_as
+from roadstead.core.access.strangers import find_stranger, list_public_roles, set_public_role
 
 __all__ = [
     "ADMIN",
@@ -102,6 +103,7 @@ __all__ = [
     "delete_pending_role",
     "find_resource",
     "find_roles",
+    "find_stranger",
     "get_access_role",
     "hand_over_pending_roles",
     "is_held",
@@ -112,8 +114,10 @@ __all__ = [
     "list_custom_permissions",
     "list_modules",
     "list_pending_roles",
+    "list_public_roles",
     "program_permissions",
     "project_of",
+    "set_public_role",
     "set_role_permissions",
     "standing_of",
     "with_standing",

@@ -43,7 +43,7 @@ async def before_request(request: AnyRequest) -> None:
         admit_stranger(request, limits.sign_ins)
         return
     try:
-        caller = await _authenticate(request)
+        caller = await _stranger(request) or await _authenticate(request)
     except Unauthenticated:
         admit_stranger(request, limits.strangers)
         raise
@@ -99,6 +99,19 @@ async def _with_rights(work: Work, caller: Caller) -> Work:
     if caller.role_names is not None:
         return await access.limit_to_roles(work, caller.role_names)
     return await access.with_standing(work)
+
+
+async def _stranger(request: AnyRequest) -> Caller | None:
+    """Whoever shows no token, where reading takes none (`opt={"token": "optional"}`)."""
+    place: Place | None = request.scope.setdefault("state", {}).get("place")
+    if place is None or request.route_handler.opt.get("token") != "optional" or "authorization" in request.headers:
+        return None
+    edge: Edge = request.app.state.edge
+    admit_stranger(request, edge.limits.strangers)
+    async with edge.system_database.tx() as tx:
+        entry = Entry(tx, edge.ports, address=address_of(request), request_id=request_id_of(request))
+        actor = await access.find_stranger(entry, place.system)
+    return Caller(actor) if actor is not None else None
 
 
 async def _authenticate(request: AnyRequest) -> Caller:

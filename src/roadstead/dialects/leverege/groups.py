@@ -45,7 +45,7 @@ class Unlinked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 # --- routes ----------------------------------------------------------------------------------------------------------
 
 
-@get(Form.GROUP.value, operation_id="interface.group-list")
+@get(Form.GROUP.value, operation_id="interface.group-list", opt={"token": "optional"})
 async def list_group(request: AnyRequest, work: Work, place: Place) -> DeviceShape | Listed[DeviceShape]:
     """The children, newest first; by a one-to-one relation of one parent the child itself."""
     found = await reach(work, place)
@@ -78,7 +78,7 @@ async def unlink_only_child(request: AnyRequest, work: Work, place: Place) -> Un
     return await _unlink(request, work, found, await _only_child(work, found, "device.read"))
 
 
-@get(Form.MEMBER.value, operation_id="interface.group-get")
+@get(Form.MEMBER.value, operation_id="interface.group-get", opt={"token": "optional"})
 async def get_member(request: AnyRequest, work: Work, place: Place) -> DeviceShape | Listed[DeviceShape]:
     """One child; `*`: all."""
     return await get_reached(request, work, place)
@@ -97,7 +97,7 @@ async def remove_member(request: AnyRequest, work: Work, place: Place) -> Unlink
     return await _unlink(request, work, found, await reach_device(work, found, place.object or ""))
 
 
-@get(Form.GROUP_BY_NETWORK_ALIAS.value, operation_id="interface.group-by-network-alias")
+@get(Form.GROUP_BY_NETWORK_ALIAS.value, operation_id="interface.group-by-network-alias", opt={"token": "optional"})
 async def get_member_by_network_alias(request: AnyRequest, work: Work, place: Place) -> DeviceShape:
     """The child with this name in a network."""
     return await get_named(request, work, await reach(work, place))

@@ -53,7 +53,7 @@ class DeleteBody(msgspec.Struct, frozen=True, rename="camel"):
 # --- routes ----------------------------------------------------------------------------------------------------------
 
 
-@get(Form.LIST.value, operation_id="interface.list")
+@get(Form.LIST.value, operation_id="interface.list", opt={"token": "optional"})
 async def list_objects(request: AnyRequest, work: Work, place: Place) -> Listed[DeviceShape]:
     """Newest first."""
     return await list_reached(request, work, await reach(work, place))
@@ -71,7 +71,7 @@ async def create_object_at_suffix(request: AnyRequest, begin: BeginWork, place: 
     return await _create(request, begin, place)
 
 
-@get(Form.OBJECT.value, operation_id="interface.get")
+@get(Form.OBJECT.value, operation_id="interface.get", opt={"token": "optional"})
 async def get_object(request: AnyRequest, work: Work, place: Place) -> DeviceShape | Listed[DeviceShape]:
     """One device with what it has by one-to-one relations; `*`: all."""
     return await get_reached(request, work, place)
@@ -92,7 +92,7 @@ async def delete_object(request: AnyRequest, work: Work, place: Place) -> Device
     return DeviceDeleted.of(device)
 
 
-@get(Form.BY_NETWORK_ALIAS.value, operation_id="interface.by-network-alias")
+@get(Form.BY_NETWORK_ALIAS.value, operation_id="interface.by-network-alias", opt={"token": "optional"})
 async def get_by_network_alias(request: AnyRequest, work: Work, place: Place) -> DeviceShape:
     """The device of the blueprint with this name in a network."""
     return await get_named(request, work, await reach(work, place))

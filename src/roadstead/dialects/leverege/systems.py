@@ -6,7 +6,7 @@ import msgspec
 from litestar import delete, get, patch, post
 from litestar.params import PathParameter
 
-from roadstead.core import registry
+from roadstead.core import access, registry
 from roadstead.core.registry import Space, SpaceChange, SpaceDraft
 from roadstead.core.work import Work
 from roadstead.dialects.leverege.access import allowed_systems, check
@@ -31,30 +31,35 @@ class SystemShape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     name: str
     alias: str | None = None
     metadata: dict[str, Any] | None = None
+    public_role: str | None = None
+    """A member of ours: the role by which anybody reads it without a token."""
     created: int
 
     @classmethod
-    def of(cls, work: Work, space: Space) -> "SystemShape":
+    def of(cls, work: Work, space: Space, public_role: str | None) -> "SystemShape":
         return cls(
             id=to_base62(space.id),
             project_id=to_base62(work.actor.organization_id),
             name=space.name,
             alias=space.alias,
             metadata=space.notes.get("leverege", {}).get("metadata"),
+            public_role=public_role,
             created=to_millis(space.created_at),
         )
 
 
-class SystemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SystemBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Body of `system.create`."""
 
     name: str
     alias: str | None = None
     metadata: dict[str, Any] | None = None
+    public_role: str | None = None
 
     @classmethod
-    def of(cls, space: Space) -> "SystemBody":
-        return cls(name=space.name, alias=space.alias, metadata=space.notes.get("leverege", {}).get("metadata"))
+    def of(cls, space: Space, public_role: str | None) -> "SystemBody":
+        metadata = space.notes.get("leverege", {}).get("metadata")
+        return cls(name=space.name, alias=space.alias, metadata=metadata, public_role=public_role)
 
     def notes(self) -> dict[str, Any]:
         """Where metadata is kept."""
@@ -68,7 +73,8 @@ async def list_systems(request: AnyRequest, work: Work, project_id: ProjectPath)
     allowed = allowed_systems(work)
     spaces = await registry.list_spaces(work)
     visible = [space for space in spaces if allowed is None or space.id in allowed]
-    return pick(visible, ListQuery.of(request), lambda each: SystemShape.of(work, each))
+    public = await access.list_public_roles(work)
+    return pick(visible, ListQuery.of(request), lambda each: SystemShape.of(work, each, public.get(each.id)))
 
 
 @post("/v1/project/{projectId:str}/system", operation_id="system.create", status_code=200)
@@ -78,22 +84,30 @@ async def create_system(request: AnyRequest, work: Work, project_id: ProjectPath
     await check(work, "system.create")
     body = read_as(await read_body(request), SystemBody)
     draft = SpaceDraft(name=body.name, alias=body.alias, notes=body.notes())
-    return SystemShape.of(work, await registry.create_space(work, draft))
+    space = await registry.create_space(work, draft)
+    if body.public_role is not None:
+        await access.set_public_role(work, space.id, body.public_role)
+    return SystemShape.of(work, space, body.public_role)
 
 
 @get("/v1/system/{systemId:str}", operation_id="system.get")
 async def get_system(work: Work, name: SystemPath) -> SystemShape:
     """By id or alias."""
-    return SystemShape.of(work, await find_system(work, name, "system.read"))
+    space = await find_system(work, name, "system.read")
+    return SystemShape.of(work, space, (await access.list_public_roles(work)).get(space.id))
 
 
 @patch("/v1/system/{systemId:str}", operation_id="system.update")
 async def update_system(request: AnyRequest, work: Work, name: SystemPath) -> SystemShape:
-    """Name, alias and metadata."""
+    """Name, alias, metadata, and how strangers read it."""
     space = await find_system(work, name, "system.update")
-    body = patched(SystemBody.of(space), await read_body(request))
-    change = SpaceChange(name=body.name, alias=body.alias, notes=body.notes())
-    return SystemShape.of(work, await registry.change_space(work, space.id, change))
+    public_role = (await access.list_public_roles(work)).get(space.id)
+    body = patched(SystemBody.of(space, public_role), await read_body(request))
+    others = {dialect: notes for dialect, notes in space.notes.items() if dialect != "leverege"}
+    change = SpaceChange(name=body.name, alias=body.alias, notes=others | body.notes())
+    if body.public_role != public_role:
+        await access.set_public_role(work, space.id, body.public_role)
+    return SystemShape.of(work, await registry.change_space(work, space.id, change), body.public_role)
 
 
 @delete("/v1/system/{systemId:str}", operation_id="system.delete", status_code=200)

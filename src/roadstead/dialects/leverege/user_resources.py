@@ -34,7 +34,8 @@ async def list_user_systems(request: AnyRequest, work: Work, user_id: UserPath) 
     allowed = allowed_systems(work)
     spaces = await registry.list_spaces(work) if bound else []
     found = [space for space in spaces if space.id in bound and (allowed is None or space.id in allowed)]
-    return pick(found, ListQuery.of(request), lambda each: SystemShape.of(work, each))
+    public = await access.list_public_roles(work)
+    return pick(found, ListQuery.of(request), lambda each: SystemShape.of(work, each, public.get(each.id)))
 
 
 @get("/v1/user/{userId:str}/device", operation_id="user.devices")
