@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
+from roadstead.db.filter_patterns import check_scalar, match_text, wrong
 from roadstead.db.listing import Condition
-from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import (
     MAX_DEPTH,
     MAX_NODES,
@@ -109,35 +109,68 @@ TRUE = Condition("true")
 FALSE = Condition("false")
 
 
-def compile_filter(tree: Filter, fields: Fields, *, depth: int = MAX_DEPTH, nodes: int = MAX_NODES) -> Condition:
+class Source(msgspec.Struct, frozen=True):
+    """The rows that are asked: a table with `tenant_id` and `id`, to which all fields refer by its name."""
+
+    table: str
+    where: Condition
+    """What limits them to a tenant."""
+
+
+def compile_filter(
+    tree: Filter, fields: Fields, *, depth: int = MAX_DEPTH, nodes: int = MAX_NODES, source: Source | None = None
+) -> Condition:
     """A condition that is TRUE for exactly the rows the filter is true for; for the others it is FALSE or NULL.
 
     Leaves stay as bare as they can, so that indexes serve them. Raises `Invalid` for a field that is not in `fields`, a
     value that does not fit its type, a pattern that cannot be one, a tree too large.
+
+    With a `source`, alternatives that look into other tables are found one by one, each by its own index; else
+    PostgreSQL goes through all rows and tries them on each. Worth it where few are found among very many.
     """
     check_size(tree, depth=depth, nodes=nodes)
-    return _compile(tree, fields)
+    return _compile(tree, fields, source)
 
 
-def _compile(tree: Filter, fields: Fields) -> Condition:
+def _compile(tree: Filter, fields: Fields, source: Source | None = None) -> Condition:
     match tree:
         case And(parts):
-            return _all([_compile(part, fields) for part in parts])
+            return _all([_compile(part, fields, source) for part in parts])
         case Or(parts):
-            return _any([_compile(part, fields) for part in parts])
+            found = [_compile(part, fields, source) for part in parts]
+            return _either(found, source) if source and _looks_elsewhere(tree, fields) else _any(found)
         case Not(part):
             # NULL is as good as FALSE all the way up to here, where it must not stay NULL.
-            inner = _compile(part, fields)
+            inner = _compile(part, fields, source)
             return Condition(f"({inner.sql}) IS NOT TRUE", inner.params)
-    return _leaf(tree, fields)
+    return _leaf(tree, fields, source)
 
 
-def _leaf(leaf: Leaf, fields: Fields) -> Condition:
+def _looks_elsewhere(tree: Filter, fields: Fields) -> bool:
+    match tree:
+        case And(parts) | Or(parts):
+            return any(_looks_elsewhere(part, fields) for part in parts)
+        case Not(part):
+            return _looks_elsewhere(part, fields)
+    return isinstance(fields.get(tree.field[0]), Rows | Words | Values)
+
+
+def _either(conditions: Sequence[Condition], source: Source) -> Condition:
+    if len(conditions) < 2:
+        return _any(conditions)
+    table, where = source.table, source.where
+    rows = f"SELECT {table}.tenant_id, {table}.id FROM {table} WHERE {where.sql}"
+    each = [f"{rows} AND ({one.sql})" for one in conditions]
+    params = [param for one in conditions for param in (*where.params, *one.params)]
+    return Condition(f"({table}.tenant_id, {table}.id) IN ({' UNION ALL '.join(each)})", tuple(params))
+
+
+def _leaf(leaf: Leaf, fields: Fields, source: Source | None) -> Condition:
     name, *steps = leaf.field
     kind = fields.get(name)
     match kind:
         case None:
-            raise _wrong(leaf.field, f"is not one of {', '.join(fields)}")
+            raise wrong(leaf.field, f"is not one of {', '.join(fields)}")
         case Column() if not steps:
             return _column(leaf, kind)
         case Json():
@@ -149,8 +182,8 @@ def _leaf(leaf: Leaf, fields: Fields) -> Condition:
         case Place() if not steps:
             return _place(leaf, kind)
         case Values() if len(steps) == len(kind.keys) + 1:
-            return _values(leaf, kind, steps)
-    raise _wrong(leaf.field, "has nothing of that name in it")
+            return _values(leaf, kind, steps, source)
+    raise wrong(leaf.field, "has nothing of that name in it")
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------
@@ -172,8 +205,8 @@ def _present(leaf: Leaf, column: Column) -> Condition:
         case Compare() | Between():
             return _all([_compare(leaf.field, column, operator, value) for operator, value in leaf.bounds()])
         case Match() if column.type is ColumnType.TEXT:
-            return _match(leaf, column.sql)
-    raise _wrong(leaf.field, f"is a {column.type} and cannot be asked that")
+            return match_text(leaf, column.sql)
+    raise wrong(leaf.field, f"is a {column.type} and cannot be asked that")
 
 
 def _alike(values: Sequence[Scalar]) -> list[Scalar]:
@@ -187,7 +220,7 @@ def _compare(field: Path, column: Column, operator: Operator, value: Scalar) -> 
     _check_type(field, column.type, value)
     if isinstance(value, bool):
         if operator is not Operator.EQ:
-            raise _wrong(field, "is true or false, neither less nor more")
+            raise wrong(field, "is true or false, neither less nor more")
         return Condition(column.sql if value else f"NOT {column.sql}")  # bare, as partial indexes say it
     if column.type is ColumnType.TEXT and operator is not Operator.EQ:
         return Condition(f'{column.sql} COLLATE "C" {operator} %s', (value,))
@@ -205,67 +238,8 @@ _PYTHON_TYPES: dict[ColumnType, tuple[type, ...]] = {
 
 def _check_type(field: Path, type_: ColumnType, value: Scalar) -> None:
     if not isinstance(value, _PYTHON_TYPES[type_]) or (isinstance(value, bool) and type_ is not ColumnType.BOOLEAN):
-        raise _wrong(field, f"is a {type_} and cannot be compared with {value!r}")
-    _check_scalar(field, value)
-
-
-def _check_scalar(field: Path, value: Scalar) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _wrong(field, "cannot be compared with an infinite number")
-    if isinstance(value, str) and "\0" in value:
-        raise _wrong(field, "cannot be compared with text that holds a zero byte")
-
-
-# --- text patterns ---------------------------------------------------------------------------------------------------
-
-# Back-references and look-around would take PostgreSQL's engine out of linear time; an option, our anchors apart.
-_DANGEROUS = re.compile(r"\\[1-9]|\(\?(?!:)|^\*\*\*")
-
-
-def _match(leaf: Match, text: str) -> Condition:
-    """`text` is SQL for the text to be looked at."""
-    if len(leaf.pattern) > MAX_PATTERN:
-        raise _wrong(leaf.field, f"takes patterns of at most {MAX_PATTERN} characters")
-    _check_scalar(leaf.field, leaf.pattern)
-    match leaf.kind:
-        case MatchKind.WILDCARD if leaf.ignore_case:
-            return Condition(f"lower({text}) LIKE lower(%s)", (_like(leaf.pattern),))
-        case MatchKind.WILDCARD:
-            return Condition(f"{text} LIKE %s", (_like(leaf.pattern),))
-        case MatchKind.REGEX:
-            _check_regex(leaf)
-            return Condition(f"{text} {'~*' if leaf.ignore_case else '~'} %s", (f"^(?:{leaf.pattern})$",))
-        case MatchKind.PHRASE:
-            return Condition(f"lower({text}) ~ %s", (_phrase(leaf.pattern.lower()),))
-        case MatchKind.TEXT:
-            raise _wrong(leaf.field, "is not made for text search")
-
-
-def _phrase(words: str) -> str:
-    plain = "".join(letter if letter.isalnum() else f"\\{letter}" for letter in words)
-    return f"(^|[^[:alnum:]]){plain}($|[^[:alnum:]])"
-
-
-def _check_regex(leaf: Match) -> None:
-    if _DANGEROUS.search(leaf.pattern):
-        raise _wrong(leaf.field, "takes no back-references, look-around or options in a regular expression")
-    try:
-        re.compile(leaf.pattern)  # never run: it must be one by itself, or it could close the group we put around it
-    except (re.error, RecursionError, OverflowError) as error:
-        raise _wrong(leaf.field, f"is not a regular expression: {error}") from error
-
-
-def _like(wildcard: str) -> str:
-    pieces, plain = [], False
-    for letter in wildcard:
-        if plain:
-            pieces.append(f"\\{letter}" if letter in "%_\\" else letter)
-            plain = False
-        elif letter == "\\":
-            plain = True
-        else:
-            pieces.append({"*": "%", "?": "_", "%": "\\%", "_": "\\_"}.get(letter, letter))
-    return "".join(pieces) + ("\\\\" if plain else "")
+        raise wrong(field, f"is a {type_} and cannot be compared with {value!r}")
+    check_scalar(field, value)
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
@@ -275,7 +249,7 @@ def _json(leaf: Leaf, json: Json, steps: Sequence[str]) -> Condition:
     """True when one value at the path makes it true; lists on the way and at the end are looked into, one level."""
     path = "$" + "".join(f".{msgspec.json.encode(step).decode()}" for step in steps) + "[*]"
     if any("\0" in step for step in steps):
-        raise _wrong(leaf.field, "cannot hold a zero byte")
+        raise wrong(leaf.field, "cannot hold a zero byte")
     match leaf:
         case Exists():
             inner = Condition("item <> 'null'::jsonb")
@@ -284,16 +258,16 @@ def _json(leaf: Leaf, json: Json, steps: Sequence[str]) -> Condition:
         case Compare() | Between():
             inner = _all([_json_compare(leaf.field, operator, value) for operator, value in leaf.bounds()])
         case Match():
-            found = _match(leaf, "(item #>> '{}')")
+            found = match_text(leaf, "(item #>> '{}')")
             inner = Condition(f"jsonb_typeof(item) = 'string' AND {found.sql}", found.params)
         case _:
-            raise _wrong(leaf.field, "is not a place")
+            raise wrong(leaf.field, "is not a place")
     sql = f"EXISTS (SELECT FROM jsonb_path_query({json.sql}, %s::jsonpath) AS item WHERE {inner.sql})"
     return Condition(sql, (path, *inner.params))
 
 
 def _json_compare(field: Path, operator: Operator, value: Scalar) -> Condition:
-    _check_scalar(field, value)
+    check_scalar(field, value)
     match value:
         case datetime():
             return Condition(f"json_instant(item) {operator} %s", (value,))
@@ -302,7 +276,7 @@ def _json_compare(field: Path, operator: Operator, value: Scalar) -> Condition:
         case _ if operator is Operator.EQ:
             return Condition("item = %s", (Jsonb(value),))
         case bool():
-            raise _wrong(field, "true and false are neither less nor more")
+            raise wrong(field, "true and false are neither less nor more")
         case str():
             sql = f"jsonb_typeof(item) = 'string' AND (item #>> '{{}}') COLLATE \"C\" {operator} %s"
             return Condition(sql, (value,))
@@ -315,7 +289,7 @@ def _json_compare(field: Path, operator: Operator, value: Scalar) -> Condition:
 
 def _rows(leaf: Leaf, rows: Rows, steps: Sequence[str]) -> Condition:
     for step in steps:
-        _check_scalar(leaf.field, step)
+        check_scalar(leaf.field, step)
     value = TRUE if isinstance(leaf, Exists) else _column(leaf, rows.value)
     keys = "".join(f" AND {key} = %s" for key in rows.keys)
     return Condition(f"EXISTS (SELECT FROM {rows.source}{keys} AND {value.sql})", (*steps, *value.params))
@@ -323,9 +297,9 @@ def _rows(leaf: Leaf, rows: Rows, steps: Sequence[str]) -> Condition:
 
 def _words(leaf: Leaf, words: Words) -> Condition:
     if not isinstance(leaf, Match) or leaf.kind is not MatchKind.TEXT:
-        raise _wrong(leaf.field, "is only for text search")
+        raise wrong(leaf.field, "is only for text search")
     if len(leaf.pattern) > MAX_PATTERN:
-        raise _wrong(leaf.field, f"takes at most {MAX_PATTERN} characters")
+        raise wrong(leaf.field, f"takes at most {MAX_PATTERN} characters")
     fields = {"word": Column(words.word)}
     found = [_compile(starts_with("word", word), fields) for word in leaf.pattern.lower().split()]
     return _all([Condition(f"EXISTS (SELECT FROM {words.source} AND {word.sql})", word.params) for word in found])
@@ -334,18 +308,17 @@ def _words(leaf: Leaf, words: Words) -> Condition:
 # --- values of any kind ----------------------------------------------------------------------------------------------
 
 
-def _values(leaf: Leaf, values: Values, steps: Sequence[str]) -> Condition:
+def _values(leaf: Leaf, values: Values, steps: Sequence[str], source: Source | None) -> Condition:
     for step in steps:
-        _check_scalar(leaf.field, step)
+        check_scalar(leaf.field, step)
     *keys, path = steps
     row = values.row
     at = Condition(f"{row}.path = %s", (path,))
     match leaf:
         case Exists():
-            below = Condition(
-                f"({row}.path = %s OR ({row}.path > %s AND {row}.path < %s))", (path, f"{path}.", f"{path}/")
-            )
-            found = below
+            below = Condition(f"{row}.path > %s AND {row}.path < %s", (f"{path}.", f"{path}/"))
+            both = [_exists(values, keys, one) for one in (at, below)]
+            return _any(both) if source is None else _either(both, source)
         case In(field, wanted):
             found = _all([at, _any([_all(_typed(field, row, Operator.EQ, value)) for value in wanted])])
         case Compare() | Between():
@@ -356,17 +329,21 @@ def _values(leaf: Leaf, values: Values, steps: Sequence[str]) -> Condition:
             found = _all([at, *_text_match(leaf, row)])
         case _:
             found = _all([at, _place(leaf, Place(f"{row}.latitude", f"{row}.longitude"))])
+    return _exists(values, keys, found)
+
+
+def _exists(values: Values, keys: Sequence[str], found: Condition) -> Condition:
     joined = "".join(f" AND {key} = %s" for key in values.keys)
     return Condition(f"EXISTS (SELECT FROM {values.source}{joined} AND {found.sql})", (*keys, *found.params))
 
 
 def _typed(field: Path, row: str, operator: Operator, value: Scalar) -> list[Condition]:
     """Conditions that must all be true."""
-    _check_scalar(field, value)
+    check_scalar(field, value)
     match value:
         case bool():
             if operator is not Operator.EQ:
-                raise _wrong(field, "true and false are neither less nor more")
+                raise wrong(field, "true and false are neither less nor more")
             return [Condition(f"{row}.flag = %s", (value,))]
         case int() | float():
             return [Condition(f"{row}.number {operator} %s", (float(value),))]
@@ -384,12 +361,12 @@ def _text_match(leaf: Match, row: str) -> list[Condition]:
     match leaf.kind:
         case MatchKind.WILDCARD:
             head = _PLAIN_HEAD.match(leaf.pattern)
-            found = _match(leaf, f"{row}.text")
+            found = match_text(leaf, f"{row}.text")
         case MatchKind.REGEX:
             head = None if "|" in leaf.pattern else _PLAIN_START.match(leaf.pattern)
-            found = _match(leaf, f"{row}.text")
+            found = match_text(leaf, f"{row}.text")
         case _:
-            head, found = None, _match(leaf, f"{row}.text")
+            head, found = None, match_text(leaf, f"{row}.text")
     if head is None or not head[0]:
         return [found]
     return [_compile(starts_with("folded", fold(head[0])), {"folded": Column(f"{row}.folded")}), found]
@@ -413,7 +390,7 @@ def _place(leaf: Leaf, place: Place) -> Condition:
             return _circle(place, circle)
         case Within(_, Polygon() as polygon):
             return _polygon(place, polygon)
-    raise _wrong(leaf.field, "is a place and can only be asked whether it is there or within an area")
+    raise wrong(leaf.field, "is a place and can only be asked whether it is there or within an area")
 
 
 def _box(place: Place, box: Box) -> Condition:
@@ -469,7 +446,3 @@ def _join(conditions: Sequence[Condition], word: str, empty: Condition) -> Condi
         return conditions[0] if conditions else empty
     params: list[Any] = [param for condition in conditions for param in condition.params]
     return Condition(word.join(f"({condition.sql})" for condition in conditions), tuple(params))
-
-
-def _wrong(field: Path, detail: str) -> Invalid:
-    return Invalid.field("/".join(field), detail, place="filter")

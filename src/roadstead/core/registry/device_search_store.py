@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from roadstead.core.registry.device_store import DEVICE_FIELDS, DEVICES
 from roadstead.core.registry.model import Device
 from roadstead.db import Condition, SortKey, Tx
-from roadstead.db.filters import Column, ColumnType, FieldKind, Json, Rows, Values, compile_filter
+from roadstead.db.filters import Column, ColumnType, FieldKind, Json, Rows, Source, Values, compile_filter
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import Filter, Path
 from roadstead.kernel.page import Page, PageQuery
@@ -95,10 +95,9 @@ async def limit_statements(tx: Tx, most_s: int) -> None:
 
 
 def _conditions(tx: Tx, where: Filter) -> list[Condition]:
-    return [
-        Condition("device.tenant_id = %s", (tx.tenant,)),
-        compile_filter(where, DEVICE_FIELDS, depth=_DEPTH, nodes=_NODES),
-    ]
+    ours = Condition("device.tenant_id = %s", (tx.tenant,))
+    source = Source("device", ours)
+    return [ours, compile_filter(where, DEVICE_FIELDS, depth=_DEPTH, nodes=_NODES, source=source)]
 
 
 def _matches(tx: Tx, where: Filter, field: Path) -> Condition:
