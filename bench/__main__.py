@@ -12,6 +12,7 @@ import structlog
 import uvloop
 from cyclopts import App, Parameter
 
+from bench.alternatives.servers import NotInstalled
 from bench.context import Context
 from bench.machine import look_at
 from bench.result import Result, show
@@ -54,7 +55,11 @@ def main(
     results: list[Result] = []
     for name in rows or ROWS:
         print(f"{name} ...", file=sys.stderr)
-        result = uvloop.run(ROWS[name](context))
+        try:
+            result = uvloop.run(ROWS[name](context))
+        except NotInstalled as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
         results.append(result)
         line = result.as_json(machine, time.spell_instant(time.now()))
         if json is None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.context import Context
 from bench.result import Result
+from bench.rows.alternatives import run_alternatives
 from bench.rows.commands import run_commands
 from bench.rows.connects import run_connects, run_idle_connections, run_storm
 from bench.rows.footprint import run_disk, run_idle_memory, run_startup
@@ -41,5 +42,6 @@ ROWS: dict[str, Callable[[Context], Coroutine[Any, Any, Result]]] = {
     "leapcraft": run_leapcraft,
     "startup": run_startup,
     "idle-memory": run_idle_memory,
+    "alternatives": run_alternatives,
 }
 """In the order of the design's table."""
