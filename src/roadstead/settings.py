@@ -211,6 +211,16 @@ class LosantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The Losant dialect."""
 
     hosts: Annotated[str, Help("host names under which it is served without the prefix /losant, by comma")] = ""
+    device_messages: Annotated[
+        Count, Help("messages of one kind for each device within losant.device_messages_s; 0: no limit")
+    ] = 30
+    device_messages_s: Annotated[int, Meta(ge=1, le=3_600), Help("seconds in which those are counted")] = 15
+    events: Annotated[Count, Help("events made for each application within losant.events_s; 0: no limit")] = 15
+    events_s: Annotated[int, Meta(ge=1, le=3_600), Help("seconds in which those are counted")] = 15
+    oldest_state_days: Annotated[int, Meta(ge=1, le=3_660), Help("older states of devices are dropped")] = 30
+    state_ahead_hours: Annotated[
+        int, Meta(ge=1, le=8_784), Help("states of devices that are further ahead of our clock are dropped")
+    ] = 24
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -243,6 +253,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     unsafe: Annotated[bool, Help("start also on servers that can lose what they acknowledged; for experiments")] = False
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Help("debug, info, warning or error")] = "info"
+    deleted_device_days: Annotated[
+        int, Meta(ge=1, le=3_660), Help("how long deleted devices can be restored; then they are gone for good")
+    ] = 30
+    connection_log_days: Annotated[
+        int, Meta(ge=1, le=3_660), Help("days for which it is kept when devices came and went")
+    ] = 30
     expose_api_docs: Annotated[bool, Help("serve the OpenAPI document and the reference page")] = True
     http: HttpSettings = HttpSettings()
     https: HttpsSettings = HttpsSettings()

@@ -22,7 +22,14 @@ from roadstead.core.messages import Uplink
 from roadstead.core.ports import Ports
 from roadstead.db import Database
 from roadstead.kernel.ids import DeviceId
-from roadstead.settings import HttpSettings, MqttSettings, MqttsSettings, MqttWebsocketSettings, Settings
+from roadstead.settings import (
+    HttpSettings,
+    LosantSettings,
+    MqttSettings,
+    MqttsSettings,
+    MqttWebsocketSettings,
+    Settings,
+)
 from roadstead.supervisor.servers import Servers
 from tests.conftest import Tenant
 from tests.core.provisioning.devices import exchange, key_pem, make_key, register, request_for
@@ -34,21 +41,28 @@ class Running(msgspec.Struct):
     name: str
     plain: int
     tls: int
+    websocket: int
     told: asyncio.Event
     task: asyncio.Task[None]
 
 
 @asynccontextmanager
 async def running_gateway(
-    servers: Servers, tenant_database: Database, system_database: Database, ports: Ports
+    servers: Servers,
+    tenant_database: Database,
+    system_database: Database,
+    ports: Ports,
+    *,
+    losant: LosantSettings | None = None,
 ) -> AsyncIterator[Running]:
     """A gateway with a bus connection of its own."""
-    plain, tls = free_ports(2)
+    plain, tls, websocket = free_ports(3)
     settings = Settings(
         http=HttpSettings(),
         mqtt=MqttSettings(host="127.0.0.1", port=plain),
         mqtts=MqttsSettings(port=tls),
-        mqtt_websocket=MqttWebsocketSettings(port=0),
+        mqtt_websocket=MqttWebsocketSettings(port=websocket),
+        losant=losant or LosantSettings(),
     )
     own_bus = await connect(servers.nats_url, name="gateway")
     parts = Parts(settings, tenant_database, system_database, own_bus, ports)
@@ -60,7 +74,7 @@ async def running_gateway(
     if task.done():
         task.result()
     (name,) = await leases(system_database) - before
-    yield Running(name, plain, tls, told, task)
+    yield Running(name, plain, tls, websocket, told, task)
     told.set()
     await task
     await own_bus.close()

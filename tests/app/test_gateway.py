@@ -15,7 +15,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from roadstead.bus import CONTROL, NEW, UPLINK, Bus, Publisher, Reader
 from roadstead.core import identity, provisioning, registry
-from roadstead.core.messages import OrganizationChanged, SessionNotice, Uplink
+from roadstead.core.messages import SESSION, OrganizationChanged, SessionNotice, Uplink
 from roadstead.core.ports import Ports
 from roadstead.db import Database
 from roadstead.kernel.actor import Grant
@@ -104,16 +104,19 @@ async def test_coming_and_going_are_told_with_the_gateway_that_saw_it(
 ) -> None:
     device_id, device = await enrolled(acme, "pump-1", tmp_path)
     await device.connect(gateway.tls)
+    for _ in range(3):
+        await device.publish(topic_of(acme, device_id), b"{}")
     await device.close()
     notices: dict[str, SessionNotice] = {}
     while len(notices) < 2:
         pack = await arriving.next(5)
         assert pack is not None
         for uplink in msgspec.msgpack.decode(pack.payload, type=list[Uplink]):
-            if uplink.device == to_bytes(device_id):
+            if uplink.device == to_bytes(device_id) and uplink.dialect == SESSION:
                 notices[uplink.channel] = msgspec.msgpack.decode(uplink.payload, type=SessionNotice)
     assert list(notices) == ["connected", "disconnected"]
     assert {notice.gateway for notice in notices.values()} == {gateway.name}
+    assert [(notice.received, notice.sent) for notice in notices.values()] == [(0, 0), (3, 0)]
 
 
 async def test_a_device_is_cut_off_within_a_second_of_its_revocation(

@@ -15,6 +15,7 @@ WITHOUT_TENANT = {
     "authorization_code",
     "realm_token",
     "id_token",  # of a session of the realm
+    "person_token",  # of a person, for all their organizations
     "certificate_authority",
     "projection",
     "gateway_lease",

@@ -15,6 +15,7 @@ import msgspec
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from roadstead.core.free_topics import Done, Place, Said
 from roadstead.core.messages import REFUSED, SESSION, RefusalNotice, SessionNotice, Uplink
 from roadstead.gateways.mqtt import (
     Account,
@@ -134,6 +135,54 @@ class Log:
         ]
 
 
+class Talk:
+    """Stands in for the bus: passes on at once what is said on free topics, or when told."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Place, Said]] = []
+        self.full = False
+        self.is_slow = False
+        """Whether messages wait for `answer`."""
+        self._ears: dict[Place, list[Callable[[Said], None]]] = {}
+        self._waiting: list[tuple[Place, Said, Done | None]] = []
+        self._callbacks: list[Callable[[], None]] = []
+
+    def say(self, place: Place, said: Said, done: Done | None = None) -> None:
+        """As the bus does."""
+        self.said.append((place, said))
+        self._waiting.append((place, said, done))
+        if not self.is_slow:
+            asyncio.get_running_loop().call_soon(self.answer)
+
+    async def listen(self, place: Place, hear: Callable[[Said], None]) -> "Talk":
+        """As the bus does, for ever."""
+        self._ears.setdefault(place, []).append(hear)
+        return self
+
+    async def close(self) -> None:
+        """Nobody minds."""
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """As the bus does."""
+        self._callbacks.append(callback)
+
+    def make_room(self) -> None:
+        """It can keep up again."""
+        self.full = False
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def answer(self, *, arrived: bool = True) -> None:
+        """Everything that waits is with the bus, or was lost."""
+        waiting, self._waiting = self._waiting, []
+        for place, said, done in waiting:
+            for hear in self._ears.get(place, ()) if arrived else ():
+                hear(said)
+            if done is not None:
+                done(arrived)
+
+
 class Device:
     """A device of a test, with the topics of the native contract."""
 
@@ -241,6 +290,7 @@ class Door:
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
         self.answers = Log()
+        self.talk = Talk()
         self.hearing: list[bytes] = []
         self.gateway = Gateway(
             self.keeper,
@@ -250,6 +300,7 @@ class Door:
             answers=self.answers,
             peers=self._peers,
             on_hearing=self.hearing.append,
+            free_topics=self.talk,
         )
         await self.gateway.start(
             tcp=(self.host, self._port),

@@ -50,6 +50,19 @@ def test_a_bucket_holds_a_minutes_worth_and_fills_evenly() -> None:
         limiter.take("a")
 
 
+def test_a_window_may_be_another_than_a_minute() -> None:
+    clock = Clock()
+    limiter = RateLimiter(30, window_s=15, clock=clock)
+    for _ in range(30):
+        limiter.take("a")
+    with pytest.raises(TooMany, match="more than 30 requests in 15 seconds"):
+        limiter.take("a")
+    clock.now += 0.5
+    limiter.take("a")
+    with pytest.raises(TooMany):
+        limiter.take("a")
+
+
 def test_no_limit_counts_nothing() -> None:
     limiter = RateLimiter(0)
     assert [limiter.take("a") for _ in range(1000)] == [None] * 1000

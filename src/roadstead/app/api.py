@@ -8,7 +8,7 @@ import msgspec
 from litestar.types import ASGIApp
 from prometheus_client import REGISTRY
 
-from roadstead.app.codecs import CODECS
+from roadstead.app.codecs import codecs_of
 from roadstead.app.front import Front
 from roadstead.app.metrics import PackMetrics, PlatformMetrics
 from roadstead.app.mounts import Mount, Mounts, read_hosts
@@ -16,6 +16,7 @@ from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
 from roadstead.app.tls import OwnCertificate, public_hosts
 from roadstead.bus import BacklogWatch, Packer, ensure_streams, plan_streams
+from roadstead.core.free_topics import FreeTopics
 from roadstead.core.identity import Audience
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
@@ -30,6 +31,7 @@ from roadstead.web.limits import Limits
 from roadstead.web.metrics import HttpMetrics
 from roadstead.web.uplinks import FairUplinks
 from roadstead.workers.forgetting import Forgetting
+from roadstead.workers.free_topics import BusFreeTopics
 from roadstead.workers.live import LiveHub, LiveMetrics
 from roadstead.workers.news import follow_commands
 from roadstead.workers.passage import LogPassage
@@ -58,8 +60,9 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
         forgetting = Forgetting(parts.bus, catalog)
         await forgetting.open()
         live = LiveHub(parts.bus, parts.tenant_database, parts.ports, metrics=LiveMetrics(REGISTRY))
-        intake = Intake(catalog, CODECS, strict_gateways=settings.lightelligence.strict_gateways)
-        edge = make_edge(parts, intake, packer, live)
+        intake = Intake(catalog, codecs_of(settings), strict_gateways=settings.lightelligence.strict_gateways)
+        free_topics = BusFreeTopics(parts.bus)
+        edge = make_edge(parts, intake, packer, live, free_topics)
         app = Front(
             mount_dialects(edge, settings),
             checks=edge.checks,
@@ -69,7 +72,13 @@ async def run_api(parts: Parts, told: asyncio.Event, ready: Callable[[], None]) 
             unsafe=settings.unsafe,
         )
         backlog = BacklogWatch(parts.bus, [packer], most_bytes=settings.limits.backlog_bytes)
-        jobs = [backlog.run(), forgetting.run(), live.run(), follow_commands(parts.bus, edge.command_news)]
+        jobs = [
+            backlog.run(),
+            forgetting.run(),
+            live.run(),
+            free_topics.run(),
+            follow_commands(parts.bus, edge.command_news),
+        ]
         if settings.https.port:
             certificate = OwnCertificate(parts.system_database, parts.ports, public_hosts(settings))
             tls = await certificate.open(HTTP_ALPN)
@@ -94,9 +103,20 @@ def mount_dialects(edge: Edge, settings: Settings) -> ASGIApp:
         Mount("/leapcraft", read_hosts(settings.leapcraft.hosts), leapcraft.create_app(edge, terms)),
         Mount("/lightelligence", read_hosts(settings.lightelligence.hosts), lightelligence.create_app(edge, realm)),
         Mount("/leverege", read_hosts(settings.leverege.hosts), leverege.create_app(edge, _audience_of(settings))),
-        Mount("/losant", read_hosts(settings.losant.hosts), losant.create_app(edge)),
+        Mount("/losant", read_hosts(settings.losant.hosts), losant.create_app(edge, rates_of(settings))),
     ]
     return Mounts(native.create_app(edge), mounts)
+
+
+def rates_of(settings: Settings) -> losant.Rates:
+    """How often devices and applications of the Losant dialect may say one thing."""
+    numbers = settings.losant
+    return losant.Rates(
+        device_messages=numbers.device_messages,
+        device_messages_s=numbers.device_messages_s,
+        events=numbers.events,
+        events_s=numbers.events_s,
+    )
 
 
 def _audience_of(settings: Settings) -> Audience:
@@ -105,7 +125,7 @@ def _audience_of(settings: Settings) -> Audience:
     return Audience(frozenset({settings.url, f"{settings.url}/leverege", *named}), settings.leverege.strict_audience)
 
 
-def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveHub) -> Edge:
+def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveHub, free_topics: FreeTopics) -> Edge:
     """What the routes of all dialects work with."""
     settings = parts.settings
     return Edge(
@@ -122,6 +142,7 @@ def make_edge(parts: Parts, intake: Intake, uplinks: Packer[Uplink], live: LiveH
         HttpMetrics(REGISTRY),
         {"database": parts.system_database.ready, "bus": uplinks.ready, "store": parts.ports.telemetry.ready},
         LogPassage(parts.bus, parts.system_database),
+        free_topics,
         max_body_bytes=settings.http.max_body_bytes,
         expose_docs=settings.expose_api_docs,
         mqtt_host=settings.public_host,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from roadstead.app.losant_door import LosantDoor
 from roadstead.core import provisioning
 from roadstead.core.ports import Ports
 from roadstead.core.provisioning import DeviceIdentity
@@ -11,7 +12,9 @@ from roadstead.dialects.lightelligence import topics as lightelligence
 from roadstead.dialects.native import topics as native
 from roadstead.gateways.mqtt.door import Admission, Hello, Rejection, TopicRules
 from roadstead.gateways.mqtt.reasons import Reason
+from roadstead.kernel import ids
 from roadstead.kernel.errors import Forbidden, Unauthenticated
+from roadstead.kernel.ids import DeviceId
 
 
 class DatabaseDoorkeeper:
@@ -20,18 +23,23 @@ class DatabaseDoorkeeper:
     A device comes in with its client certificate. Where there is none to show (plain MQTT, a proxy that ends TLS, a
     laptop) its id as user name and an API key of its organization with `readings:write` as password do; a password
     goes before a certificate. The client id of a native device is its id, or empty; others may choose it freely, even
-    the same for many devices, because sessions belong to devices.
+    the same for many devices, because sessions belong to devices. A device of the Losant dialect comes with its id as
+    client id, an access key as user name and the secret of that as password.
     """
 
-    def __init__(self, database: Database, ports: Ports) -> None:
+    def __init__(self, database: Database, ports: Ports, losant: LosantDoor) -> None:
         self._database = database
         self._ports = ports
+        self._losant = losant
 
     async def admit(self, hello: Hello) -> Admission | Rejection:
         """See `Doorkeeper.admit`."""
         try:
             async with self._database.tx() as tx:
                 entry = Entry(tx, self._ports, address=_host_of(hello.address), request_id="")
+                losant_device = _losant_device(hello)
+                if losant_device is not None:
+                    return await self._losant.admit(entry, losant_device, hello)
                 device = await _identify(entry, hello)
                 make_rules = _RULES.get(device.dialect)
                 rules = await make_rules(entry, device) if make_rules is not None else None
@@ -55,6 +63,14 @@ class DatabaseDoorkeeper:
             credential=device.key_id.bytes if device.key_id else b"",
             expires_at=device.expires_at,
         )
+
+
+def _losant_device(hello: Hello) -> DeviceId | None:
+    """The device of a client id of 24 hex digits, unless it shows an API key or a certificate."""
+    if hello.password is None or hello.password.startswith(b"sk_"):
+        return None
+    id_ = ids.parse_hex24(hello.client_id)
+    return None if id_ is None else DeviceId(id_)
 
 
 async def _identify(entry: Entry, hello: Hello) -> DeviceIdentity:

@@ -11,6 +11,7 @@ import structlog
 
 from roadstead.app.codecs import SPELLERS
 from roadstead.app.doorkeeper import DatabaseDoorkeeper
+from roadstead.app.losant_door import LosantDoor
 from roadstead.app.metrics import PackMetrics
 from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
@@ -34,14 +35,16 @@ from roadstead.core.messages import (
     size_of_uplink,
 )
 from roadstead.db import Database
+from roadstead.dialects.losant import Rates
 from roadstead.gateways.mqtt.gateway import Gateway
 from roadstead.gateways.mqtt.limits import Limits
 from roadstead.gateways.mqtt.metrics import Metrics
 from roadstead.gateways.tls import MQTT_ALPN
 from roadstead.kernel import ids
 from roadstead.kernel.errors import Unavailable
-from roadstead.kernel.ids import TenantId
+from roadstead.kernel.ids import DeviceId, TenantId
 from roadstead.workers.courier import Courier
+from roadstead.workers.free_topics import BusFreeTopics
 
 log = structlog.get_logger()
 
@@ -105,7 +108,8 @@ class FactReader:
     Cuts those of devices that may no longer be connected, and wakes the courier for those that something waits for.
     """
 
-    def __init__(self, bus: Bus, database: Database, gateway: Gateway, courier: Courier) -> None:
+    def __init__(self, bus: Bus, database: Database, gateway: Gateway, courier: Courier, losant: LosantDoor) -> None:
+        self._losant = losant
         self._reader = Reader(bus, FACTS, start=NEW)
         self._database = database
         self._gateway = gateway
@@ -133,24 +137,49 @@ class FactReader:
             case SessionsRevoked(_, str() as fingerprint, reason):
                 self._gateway.kick_fingerprint(bytes.fromhex(fingerprint), reason)
             case KeyRevoked(key_id):
-                self._gateway.kick_fingerprint(key_id.bytes, "the API key has been revoked")
+                self._gateway.kick_fingerprint(key_id.bytes, "the key is not good any more, or has other rules")
             case DeviceDeleted(device_id):
+                self._losant.forget(ids.to_bytes(device_id))
                 self._gateway.kick(ids.to_bytes(device_id), "the device has been deleted")
             case DeviceStatusChanged(device_id, "INACTIVE"):
+                self._losant.forget(ids.to_bytes(device_id))
                 self._gateway.kick(ids.to_bytes(device_id), "the device is inactive")
             case OrganizationChanged():
                 await self._check_organization(tenant)
             case DownlinkQueued(kind, device_ids):
-                devices = [ids.to_bytes(device_id) for device_id in device_ids]
-                for device in devices:
-                    if self._gateway.find(device) is not None:
-                        self._courier.wake(device, kind)
-                away = [device for device in devices if self._gateway.find(device) is None]
-                self._courier.wake_away(tenant, away, kind)
+                self._wake(tenant, kind, [ids.to_bytes(device_id) for device_id in device_ids])
             case DeviceChanged(device_id):
-                # Another one may speak for it now.
-                if self._gateway.find(ids.to_bytes(device_id)) is None:
-                    self._courier.wake_away(tenant, [ids.to_bytes(device_id)])
+                await self._look_at(tenant, device_id)
+
+    def _wake(self, tenant: TenantId, kind: str, devices: list[bytes]) -> None:
+        away = []
+        for device in devices:
+            if self._gateway.find(device) is not None:
+                self._courier.wake(device, kind)
+                continue
+            away.append(device)
+            for carrier in self._gateway.find_carriers(device)[:1]:
+                self._courier.wake_carried(device, carrier.key, kind)
+        self._courier.wake_away(tenant, away, kind)
+
+    async def _look_at(self, tenant: TenantId, device_id: DeviceId) -> None:
+        """A device has changed: another one may speak for it now."""
+        device = ids.to_bytes(device_id)
+        self._losant.forget(device)
+        await self._check_carriers(device_id)
+        if self._gateway.find(device) is None:
+            self._courier.wake_away(tenant, [device])
+
+    async def _check_carriers(self, device_id: DeviceId) -> None:
+        """Those that have subscribed to what is meant for a device, and may not speak for it any more, are cut off."""
+        for carrier in self._gateway.find_carriers(ids.to_bytes(device_id)):
+            try:
+                speaker = DeviceId(ids.from_bytes(carrier.key))
+                may_stay = await self._losant.ask(carrier.tenant, speaker, device_id)
+            except Unavailable:
+                may_stay = False  # it comes back and is judged then
+            if not may_stay:
+                self._gateway.kick(carrier.key, "it does not speak any more for a device that it has listened for")
 
     async def _check_organization(self, tenant: TenantId) -> None:
         try:
@@ -239,7 +268,11 @@ async def run_gateway(
             SPELLERS,
         )
         metrics, colleagues = Metrics(registry), Colleagues(parts.bus)
-        doorkeeper = DatabaseDoorkeeper(parts.system_database, parts.ports)
+        numbers = settings.losant
+        rates = Rates(device_messages=numbers.device_messages, device_messages_s=numbers.device_messages_s)
+        losant = LosantDoor(parts.system_database, parts.ports, rates)
+        doorkeeper = DatabaseDoorkeeper(parts.system_database, parts.ports, losant)
+        free_topics = BusFreeTopics(parts.bus)
         limits = Limits(
             packet_bytes=settings.mqtt.max_packet_bytes,
             waiting_bytes=settings.mqtt.max_unacknowledged_bytes,
@@ -247,11 +280,19 @@ async def run_gateway(
             tenant_bytes_per_s=settings.limits.ingest_bytes_per_second,
         )
         gateway = Gateway(
-            doorkeeper, packer, metrics, limits, answers=answers, peers=colleagues, on_hearing=courier.wake
+            doorkeeper,
+            packer,
+            metrics,
+            limits,
+            answers=answers,
+            peers=colleagues,
+            on_hearing=courier.wake,
+            on_carrying=courier.wake_carried,
+            free_topics=free_topics,
         )
 
         # All that may end a session listens before the first one begins.
-        facts = FactReader(parts.bus, parts.system_database, gateway, courier)
+        facts = FactReader(parts.bus, parts.system_database, gateway, courier, losant)
         await facts.open()
         hearing = await colleagues.hear(gateway)
         exits.push_async_callback(hearing.close)
@@ -276,6 +317,7 @@ async def run_gateway(
             facts.follow(),
             courier.run(gateway),
             colleagues.tell(),
+            free_topics.run(),
             lease.keep(),
             certificate.keep(tls),
         )

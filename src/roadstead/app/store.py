@@ -11,7 +11,7 @@ from roadstead.adapters.chdb import ChdbEngine, EngineTransport
 from roadstead.adapters.chdb.server import serve
 from roadstead.adapters.clickhouse import ClickHouseStore
 from roadstead.adapters.clickhouse.store import open_clickhouse
-from roadstead.app.codecs import CODECS
+from roadstead.app.codecs import codecs_of
 from roadstead.app.parts import open_parts
 from roadstead.app.running import run_until_stopped
 from roadstead.bus import ensure_streams, plan_streams
@@ -74,7 +74,12 @@ async def run_store(
             parts.bus,
             parts.system_database,
             store,
-            telemetry.Intake(catalog, CODECS, strict_gateways=settings.lightelligence.strict_gateways),
+            telemetry.Intake(
+                catalog,
+                codecs_of(settings),
+                blobs=parts.ports.blobs,
+                strict_gateways=settings.lightelligence.strict_gateways,
+            ),
             metrics=StoreMetrics(prometheus_client.REGISTRY),
         )
         ready()

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 import msgspec
 import prometheus_client
 
-from roadstead.app.codecs import ANSWER_CODECS, CODECS
+from roadstead.app.background_jobs import JOB_HANDLERS
+from roadstead.app.codecs import ANSWER_CODECS, codecs_of
 from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
 from roadstead.bus import Packer, Publisher, ensure_streams, plan_streams
@@ -16,6 +17,8 @@ from roadstead.core.downlinks import Answer, CommandAnswer, ConfigurationReport
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.dialects.lightelligence import POINTS_SPELLERS
+from roadstead.workers.archiving import ArchiveClock
+from roadstead.workers.background_jobs import background_worker
 from roadstead.workers.commands import CommandTimers
 from roadstead.workers.configuration import ConfigurationFacts, ConfigurationWorker
 from roadstead.workers.connections import GatewayWatch
@@ -26,6 +29,7 @@ from roadstead.workers.forgetting import Forgetting
 from roadstead.workers.housekeeping import Housekeeping
 from roadstead.workers.lag import LagMetrics, LagWatch
 from roadstead.workers.mailings import MailingWorker
+from roadstead.workers.metering import PayloadCounter, facts_counter
 from roadstead.workers.metrics import DeliveryMetrics, RuleMetrics, StateMetrics
 from roadstead.workers.outbox import OutboxRelay
 from roadstead.workers.points import points_worker
@@ -58,16 +62,30 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
         catalog = DeviceCatalog(parts.system_database)
         forgetting = Forgetting(parts.bus, catalog)
         await forgetting.open()
-        intake = Intake(catalog, CODECS, strict_gateways=parts.settings.lightelligence.strict_gateways)
+        intake = Intake(
+            catalog,
+            codecs_of(parts.settings),
+            strict_gateways=parts.settings.lightelligence.strict_gateways,
+        )
         news = asyncio.Event()
         ready()
         await run_until_stopped(
             told,
             OutboxRelay(parts.system_database, parts.settings.database_url, publisher).run(),
-            Housekeeping(parts.system_database, parts.ports.telemetry, parts.ports.blobs).run(),
+            Housekeeping(
+                parts.system_database,
+                parts.ports.telemetry,
+                parts.ports.blobs,
+                connection_log_days=parts.settings.connection_log_days,
+                deleted_device_days=parts.settings.deleted_device_days,
+            ).run(),
             ExportWorker(parts.system_database, parts.ports, parts.settings.data_dir / "scratch").run(),
             points_worker(parts.system_database, parts.ports, POINTS_SPELLERS).run(),
+            background_worker(parts.system_database, parts.ports, JOB_HANDLERS).run(),
             StateProjection(parts.bus, parts.system_database, metrics=StateMetrics(prometheus_client.REGISTRY)).run(),
+            PayloadCounter(parts.bus, parts.system_database).run(),
+            facts_counter(parts.bus, parts.system_database, Turn(parts.settings.database_url, "metering")).run(),
+            ArchiveClock(parts.system_database, parts.ports).run(),
             GatewayWatch(parts.system_database).run(),
             CommandTimers(parts.system_database).run(),
             SearchIndexer(parts.system_database).run(),
@@ -99,6 +117,6 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
             ).run(),
             RolloutDriver(parts.system_database, parts.ports, parts.bus).run(),
             LagWatch(parts.bus, parts.system_database, metrics=LagMetrics(prometheus_client.REGISTRY)).run(),
-            run_purge(parts.system_database, parts.bus, parts.ports.telemetry),
+            run_purge(parts.system_database, parts.bus, parts.ports.telemetry, parts.ports.blobs),
             run_key_rotation(parts.system_database, parts.ports),
         )

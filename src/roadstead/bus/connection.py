@@ -20,6 +20,7 @@ log = structlog.get_logger()
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _REQUEST_TIMEOUT_S = 5.0
+_MOST_UNHEARD_BYTES = 134_217_728
 _AWAY = "The message bus cannot be reached"
 
 Listener = Callable[[], None]
@@ -28,10 +29,13 @@ Listener = Callable[[], None]
 class Subscription:
     """Interest in a subject. It outlives the connection: every new one takes it up again."""
 
-    def __init__(self, bus: "Bus", subject: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
+    def __init__(
+        self, bus: "Bus", subject: str, callback: Callable[[Msg], Awaitable[None]], *, most_bytes: int
+    ) -> None:
         self.subject = subject
         self._bus = bus
         self._callback = callback
+        self._most_bytes = most_bytes
         self._current: NatsSubscription | None = None
 
     async def close(self) -> None:
@@ -43,7 +47,7 @@ class Subscription:
             self._current = None
 
     async def _take_up(self, client: Client) -> None:
-        self._current = await client.subscribe(self.subject, cb=self._callback)
+        self._current = await client.subscribe(self.subject, cb=self._callback, pending_bytes_limit=self._most_bytes)
 
 
 class Bus:
@@ -99,16 +103,32 @@ class Bus:
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(_AWAY) from error
 
-    async def on(self, subject: str, callback: Callable[[str, bytes], Awaitable[None]]) -> Subscription:
+    async def confirm(self) -> None:
+        """Returns when NATS has what was sent so far; `Unavailable` when it may not have it."""
+        try:
+            # nats-py sends the ping of a flush ahead of what waits to be sent; a second one comes behind it.
+            await self.client.flush(timeout=2)
+            await self.client.flush(timeout=2)
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(_AWAY) from error
+
+    async def on(
+        self,
+        subject: str,
+        callback: Callable[[str, bytes], Awaitable[None]],
+        *,
+        most_bytes: int = _MOST_UNHEARD_BYTES,
+    ) -> Subscription:
         """Call back with the subject and payload of each message; one call at a time, in order.
 
-        What was sent while the connection was down is missed. What the callback raises is logged.
+        What was sent while the connection was down is missed, and what would be more than `most_bytes` that wait to be
+        called back with. What the callback raises is logged.
         """
 
         async def deliver(message: Msg) -> None:
             await callback(message.subject, message.data)
 
-        return await self.subscribe(subject, deliver)
+        return await self.subscribe(subject, deliver, most_bytes=most_bytes)
 
     async def answer(self, subject: str, callback: Callable[[bytes], Awaitable[bytes]]) -> Subscription:
         """Answer each question on the subject; one at a time. An answer that cannot be sent is logged and missed."""
@@ -198,17 +218,17 @@ class Bus:
         except nats.errors.Error as error:
             raise Unavailable(_AWAY) from error
 
-    async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
+    async def subscribe(
+        self, subject: str, callback: Callable[[Msg], Awaitable[None]], *, most_bytes: int = _MOST_UNHEARD_BYTES
+    ) -> Subscription:
         """Like `on`, with the whole message."""
-        subscription = Subscription(self, subject, callback)
+        subscription = Subscription(self, subject, callback, most_bytes=most_bytes)
         self._subscriptions.add(subscription)
         if self.is_connected:
             # When this fails the connection is lost, and the next one takes the subscription up.
-            with contextlib.suppress(nats.errors.Error, OSError):
+            with contextlib.suppress(nats.errors.Error, OSError, Unavailable):
                 await subscription._take_up(self.client)
-                # nats-py sends the ping of a flush ahead of what waits to be sent; a second one comes behind it.
-                await self.client.flush(timeout=2)
-                await self.client.flush(timeout=2)
+                await self.confirm()
         return subscription
 
     def listen(self, listener: Listener) -> Callable[[], None]:

@@ -84,6 +84,8 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     """They have what they have acknowledged once: nobody tells them again because they have come back."""
     carries: bool = False
     """They hear what is meant for the devices behind them."""
+    apart: bool = False
+    """Its topic alone says for which of them it is meant, so nobody hears it on another."""
 
 
 class Hearer(msgspec.Struct, frozen=True):

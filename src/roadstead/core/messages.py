@@ -53,6 +53,10 @@ class SessionNotice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Why it ended, for people: `closed by the device`, `keep-alive`, `revoked`, `taken over`..."""
     address: str = ""
     """Where the device called from, host and port."""
+    received: int = 0
+    """Messages that it has sent, of a session that is over; ..."""
+    sent: int = 0
+    """... and those that it was sent."""
 
 
 class RefusalNotice(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -319,7 +323,7 @@ class SessionsRevoked(Fact, frozen=True):
 
 
 class KeyRevoked(Fact, frozen=True):
-    """An API key is no longer good: cut the sessions it has opened."""
+    """An API key or access key is no longer good, or has other rules: cut the sessions it has opened."""
 
     key_id: KeyId
 

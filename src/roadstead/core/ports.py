@@ -10,103 +10,62 @@ from uuid import UUID
 import msgspec
 
 from roadstead.core.history import Cell, HistoryQuery
-from roadstead.core.messages import Accepted, Reading, Severity, Uplink, ValueType
+from roadstead.core.messages import Accepted, Reading, Severity, Uplink
+from roadstead.core.points import (
+    Bucket,
+    Curve,
+    CurvePoint,
+    Function,
+    PointPosition,
+    PointStatistics,
+    RowColumn,
+    Series,
+    Span,
+    StoredPoint,
+    TimeAt,
+)
 from roadstead.kernel.errors import FieldProblem
 from roadstead.kernel.ids import ComponentId, DeviceId, TenantId
 from roadstead.kernel.time import Duration
 
+__all__ = [
+    "BlobInfo",
+    "Blobs",
+    "Bucket",
+    "Chat",
+    "Codec",
+    "Curve",
+    "CurvePoint",
+    "Decoded",
+    "Document",
+    "Function",
+    "Glance",
+    "Mail",
+    "Mailer",
+    "Notice",
+    "Outgoing",
+    "PasswordCost",
+    "PointColumns",
+    "PointPosition",
+    "PointStatistics",
+    "Ports",
+    "Post",
+    "Purpose",
+    "Refusal",
+    "RefusalReason",
+    "Reply",
+    "Reported",
+    "RowColumn",
+    "Series",
+    "Span",
+    "StoredPoint",
+    "TelemetryStore",
+    "TimeAt",
+    "Vault",
+    "check_blob_key",
+]
+
 # --- telemetry store -------------------------------------------------------------------------------------------------
-
-
-class Series(msgspec.Struct, frozen=True):
-    """One channel of one device."""
-
-    device: DeviceId
-    path: str
-
-
-class Span(msgspec.Struct, frozen=True):
-    """A range of time, `start` inclusive, `end` exclusive, both UTC."""
-
-    start: datetime
-    end: datetime
-
-
-class StoredPoint(msgspec.Struct, frozen=True, gc=False):
-    """One point as it lies in the store.
-
-    A number has `number` and no `text`. A boolean has 0 or 1 and `true` or `false`. An integer that a float cannot hold
-    has its digits in `text` besides. Text has `number` None.
-    """
-
-    device: DeviceId
-    path: str
-    at: int
-    number: float | None
-    text: str
-    meta: str
-    received: int
-
-
-class RowColumn(msgspec.Struct, frozen=True):
-    """One path of a device as a column of rows."""
-
-    path: str
-    name: str
-    """What metadata calls it."""
-    value_type: ValueType
-
-
-class PointPosition(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page of points ended: the next one starts after this."""
-
-    at: int
-    path: str
-
-
-class Function(StrEnum):
-    """What a bucket of points can be boiled down to. Spelled as in the native contract (`reading.aggregated`)."""
-
-    AVG = "avg"
-    MIN = "min"
-    MAX = "max"
-    SUM = "sum"
-    COUNT = "count"
-    FIRST = "first"
-    LAST = "last"
-    STDDEV = "stddev"
-    MEDIAN = "median"
-    P95 = "p95"
-    RATE = "rate"
-    DELTA = "delta"
-    TIME_WEIGHTED_AVG = "timeWeightedAvg"
-    MODE = "mode"
-    DURATION_TRUE = "durationTrue"
-
-
-class Bucket(msgspec.Struct, frozen=True):
-    """One time bucket of one series; `values` holds what was asked for: numbers, or text (first, last, mode)."""
-
-    series: Series
-    start: datetime
-    values: dict[Function, float | str | None]
-
-
-class PointStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One series over a span, boiled down to a row. Number columns are None when no point has a number."""
-
-    count: int
-    min: float | None = None
-    max: float | None = None
-    avg: float | None = None
-    sum: float | None = None
-    stddev: float | None = None
-    median: float | None = None
-    p95: float | None = None
-    first: StoredPoint | None = None
-    last: StoredPoint | None = None
-    distinct: list[tuple[str, int]] = []
-    """The 20 most frequent texts with their counts."""
 
 
 class PointColumns(Protocol):
@@ -183,6 +142,26 @@ class TelemetryStore(Protocol):
 
         Aligned to the epoch in UTC below a day; to local midnight, first of month or first of January of `time_zone`
         from a day up. A local day has 23 or 25 hours where the clock changes.
+        """
+
+    async def curves(
+        self,
+        tenant: TenantId,
+        series: Sequence[Series],
+        span: Span,
+        *,
+        step_ms: int | None,
+        function: Function | TimeAt | None,
+        newest: int | None = None,
+        oldest: int | None = None,
+        most: int,
+    ) -> list[Curve]:
+        """Those of many series that have points, each as one: for programs that draw many at a time.
+
+        Without a function points are as they are, of each series the `newest` or `oldest` so many if that is said. With
+        one there is a point for each bucket of `step_ms` with something in it, aligned to the epoch; without a step the
+        span is one. `time_weighted_avg`, `duration_true`, `mode`, `rate`, `delta` and `p95` are no functions of this.
+        Raises `TooLarge` for more than `most` points altogether.
         """
 
     async def thinned(self, tenant: TenantId, series: Series, span: Span, *, most: int) -> list[StoredPoint]:
@@ -310,6 +289,13 @@ Glance: TypeAlias = tuple[tuple[str, ...], int | list[int], tuple[Any, ...]]
 
 class Codec(Protocol):
     """How one dialect's devices spell their messages. Pure: no database, no clock but the message's own."""
+
+    @property
+    def is_lenient(self) -> bool:
+        """Whether what it reports names attributes, which are there already, and is fitted into their types.
+
+        Then the codec decides itself which times may be; else they are as the native contract has them.
+        """
 
     def glance(self, uplink: Uplink) -> Glance | None:
         """What `decode` would report, for a message of values without metadata of which nothing is refused.

@@ -49,7 +49,10 @@ class Work(msgspec.Struct, frozen=True):
         """Write an audit line with what changed between `before` and `after`, field by field.
 
         `action` is `<resource>.<verb>`, for instance `device.create`. The values of fields in `hide` are not shown.
+        What somebody does with their own account while they are in no organization stands in no audit log.
         """
+        if not self.tenant_id:
+            return
         self.tx.audit.append(
             AuditLine(
                 tenant_id=self.tenant_id,

@@ -139,6 +139,8 @@ def _compile(tree: Filter, fields: Fields, source: Source | None = None) -> Cond
         case Or(parts):
             found = [_compile(part, fields, source) for part in parts]
             return _either(found, source) if source and _looks_elsewhere(tree, fields) else _any(found)
+        case Not(Exists((name,))) if isinstance(column := fields.get(name), Column) and column.absent is None:
+            return Condition(f"{column.sql} IS NULL")  # as an index has it
         case Not(part):
             # NULL is as good as FALSE all the way up to here, where it must not stay NULL.
             inner = _compile(part, fields, source)
@@ -316,9 +318,10 @@ def _values(leaf: Leaf, values: Values, steps: Sequence[str], source: Source | N
     at = Condition(f"{row}.path = %s", (path,))
     match leaf:
         case Exists():
-            below = Condition(f"{row}.path > %s AND {row}.path < %s", (f"{path}.", f"{path}/"))
-            both = [_exists(values, keys, one) for one in (at, below)]
-            return _any(both) if source is None else _either(both, source)
+            both = [at, Condition(f"{row}.path > %s AND {row}.path < %s", (f"{path}.", f"{path}/"))]
+            if source is not None:
+                return _either([_exists(values, keys, one) for one in both], source)
+            found = _any(both)
         case In(field, wanted):
             found = _all([at, _any([_all(_typed(field, row, Operator.EQ, value)) for value in wanted])])
         case Compare() | Between():

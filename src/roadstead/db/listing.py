@@ -39,7 +39,7 @@ class Listing(msgspec.Struct, frozen=True):
     async def page(
         self, tx: Tx, kind: type[S], where: Sequence[Condition], sort: Sequence[SortKey], query: PageQuery
     ) -> Page[S]:
-        """One page in the given order. One statement, one more when the total is wanted."""
+        """One page in the given order. One statement, one more when the total is wanted and cannot be seen from it."""
         order = [*sort, SortKey(self.tie, sort[-1].descending if sort else False, "uuid")]
         conditions = list(where)
         if query.cursor is not None:
@@ -55,7 +55,11 @@ class Listing(msgspec.Struct, frozen=True):
             (query.page or 0) * query.limit + query.offset,
         )
         more = len(items) > query.limit
-        total = await self.count(tx, where) if query.include_total or query.page is not None else None
+        total = None
+        if query.include_total or query.page is not None:
+            before = (query.page or 0) * query.limit + query.offset
+            is_last = query.cursor is None and not more and (items or not before)
+            total = before + len(items) if is_last else await self.count(tx, where)
         return Page(
             items=items[: query.limit],
             next_cursor=encode_cursor(ends[query.limit - 1]) if more and query.page is None else None,

@@ -1,12 +1,13 @@
 """Who asks: a person, a key, a device, or the platform itself; and what each may do."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 import msgspec
 
-from roadstead.kernel.ids import TenantId
+from roadstead.kernel.ids import DeviceId, SpaceId, TenantId
 
 
 class Grant(StrEnum):
@@ -97,6 +98,20 @@ class ActorKind(StrEnum):
     SYSTEM = "SYSTEM"
 
 
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """The devices of one space that somebody sees: these and those with one of the tags; with neither, all of it."""
+
+    space_id: SpaceId
+    device_ids: Sequence[DeviceId] = ()
+    tags: Sequence[tuple[str | None, str | None]] = ()
+    """Key and value; one of the two may be any."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of the space."""
+        return not self.device_ids and not self.tags
+
+
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who asks for something within one tenant."""
 
@@ -118,10 +133,15 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """When the credential that says so comes to its end, if it does by itself."""
     client_id: str | None = None
     """The client of a realm through which a person came, for the audit log."""
+    reach: Reach | None = None
+    """Which devices it sees, if those are not all of its organization."""
+    carries: frozenset[UUID] = frozenset()
+    """Devices that this device speaks for as well."""
 
     def speaks_for(self, device_id: UUID) -> bool:
-        """Whether it may say something in this device's name: a device for itself only, others for all of theirs."""
-        return self.kind is not ActorKind.DEVICE or self.id == device_id
+        """Whether it may say something in this device's name: a device for itself and what it carries, others for all
+        of theirs."""
+        return self.kind is not ActorKind.DEVICE or self.id == device_id or device_id in self.carries
 
 
 NOBODY = UUID(int=0)

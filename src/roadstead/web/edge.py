@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.types import Scope
 
 from roadstead.core.commands import CommandNews
+from roadstead.core.free_topics import FreeTopics
 from roadstead.core.messages import Uplink
 from roadstead.core.ports import Ports
 from roadstead.core.streams import Live
@@ -61,6 +62,7 @@ class Edge(msgspec.Struct, frozen=True):
     checks: Mapping[str, Check]
     """What has to be there for this process to be of use, by name."""
     passage: Passage
+    free_topics: FreeTopics
     mqtt_host: str = ""
     """Where devices are told to connect; empty: the host of the public URL."""
     mqtt_port: int = 8883

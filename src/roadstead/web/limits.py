@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from roadstead.kernel.errors import TooMany
 from roadstead.web.addresses import Network, address_in
 
-_WINDOW_S = 60.0
+_MINUTE_S = 60.0
 _MOST_CALLERS = 50_000
 _SIGN_INS_AT_ONCE = 4
 
@@ -32,10 +32,11 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class RateLimiter:
-    """A bucket for each caller: holds a minute's worth of requests and fills evenly."""
+    """A bucket for each caller: holds what one may have within a window, a minute by default, and fills evenly."""
 
-    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = per_minute
+    def __init__(self, limit: int, *, window_s: float = _MINUTE_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._window_s = window_s
         self._clock = clock
         # When each bucket will be full again: who is not in here, or whose time has passed, has a full one.
         self._full_at: dict[str, float] = {}
@@ -44,12 +45,13 @@ class RateLimiter:
         """One request; what is left afterwards, or None when there is no limit. Raises `TooMany` when nothing is."""
         if self._limit <= 0:
             return None
-        now, cost = self._clock(), _WINDOW_S / self._limit
+        now, cost = self._clock(), self._window_s / self._limit
         full_at = max(self._full_at.get(caller, now), now) + cost
         # A hair of tolerance: sums of fractions must not cost the last request of a bucket.
-        late = full_at - now - _WINDOW_S - 1e-6
+        late = full_at - now - self._window_s - 1e-6
         if late > 0:
-            raise TooMany(f"more than {self._limit} requests a minute", retry_after_s=math.ceil(late))
+            window = "a minute" if self._window_s == _MINUTE_S else f"in {self._window_s:g} seconds"
+            raise TooMany(f"more than {self._limit} requests {window}", retry_after_s=math.ceil(late))
         self._full_at.pop(caller, None)
         self._full_at[caller] = full_at
         if len(self._full_at) > _MOST_CALLERS:
@@ -61,10 +63,10 @@ class RateLimiter:
         if self._limit <= 0:
             return None
         now = self._clock()
-        return self._left(max(0.0, self._full_at.get(caller, now) - now), _WINDOW_S / self._limit)
+        return self._left(max(0.0, self._full_at.get(caller, now) - now), self._window_s / self._limit)
 
     def _left(self, used_s: float, cost: float) -> Allowance:
-        return Allowance(self._limit, int((_WINDOW_S - used_s) / cost + 1e-6), math.ceil(used_s))
+        return Allowance(self._limit, int((self._window_s - used_s) / cost + 1e-6), math.ceil(used_s))
 
     def _forget(self, now: float) -> None:
         # Full buckets tell nothing. If that does not help, those go that were not asked of for the longest time.

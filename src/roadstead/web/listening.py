@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from roadstead.core.streams import Parcel, Subscription
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
 from roadstead.web.edge import Edge
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
 
 KEEP_ALIVE_S = 15.0
 STALL_S = 20.0
@@ -13,25 +19,56 @@ STALL_S = 20.0
 _LEAST_PACE_S = 0.005
 
 
+class Telling(Protocol[T]):
+    """What somebody listens to: a subscription of a live stream, or the like."""
+
+    async def next(self, timeout_s: float) -> list[T]:
+        """What there is to tell, as soon as there is something; nothing after `timeout_s`. Raises `TooSlow`."""
+
+    async def close(self) -> None:
+        """Stop listening."""
+
+
 async def follow(
-    edge: Edge, subscription: Subscription, check: Callable[[], Awaitable[None]]
-) -> AsyncIterator[list[Parcel]]:
-    """What there is to tell; an empty list every 15 s in which there is nothing.
+    edge: Edge,
+    subscription: Telling[T],
+    check: Callable[[], Awaitable[None]],
+    *,
+    keep_alive_s: float | None = None,
+) -> AsyncIterator[list[T]]:
+    """What there is to tell; an empty list each time that there is nothing for so long, else for 15 s.
 
     Ends by raising what ends it: what `check` raises, who is asked before anything is told, or that the listener is too
     slow.
     """
     loop = asyncio.get_running_loop()
     spoke_at = loop.time()
+    silence_s = KEEP_ALIVE_S if keep_alive_s is None else keep_alive_s
     while True:
-        left_s = spoke_at + KEEP_ALIVE_S - loop.time()
-        parcels = await subscription.next(max(min(left_s, edge.vigil.every_s), 0.0))
+        left_s = spoke_at + silence_s - loop.time()
+        found = await subscription.next(max(min(left_s, edge.vigil.every_s), 0.0))
         await check()
-        if parcels or loop.time() >= spoke_at + KEEP_ALIVE_S:
-            yield parcels
+        if found or loop.time() >= spoke_at + silence_s:
+            yield found
             spoke_at = loop.time()
             if edge.live.pace_s > _LEAST_PACE_S:
                 await asyncio.sleep(edge.live.pace_s)
+
+
+def in_time(app: ASGIApp) -> ASGIApp:
+    """Gives up a listener that does not take what is sent to it."""
+
+    async def patient(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sendin_time(message: Message) -> None:
+            async with asyncio.timeout(STALL_S):
+                await send(message)
+
+        try:
+            await app(scope, receive, sendin_time)
+        except* TimeoutError:
+            log.info("listener stalled", path=scope["path"])
+
+    return patient
 
 
 async def until_one_ends(*deeds: Coroutine[Any, Any, None]) -> None:

@@ -120,6 +120,12 @@ class Courier:
             self._due[device, each] = device
         self._news.set()
 
+    def wake_carried(self, device: bytes, carrier: bytes, kind: str | None = None) -> None:
+        """Something (no kind: of any) may wait for a device that the session of another one hears for."""
+        for each in self._sources if kind is None else (kind,):
+            self._due.setdefault((device, each), carrier)
+        self._news.set()
+
     def wake_away(self, tenant: TenantId, devices: Iterable[bytes], kind: str | None = None) -> None:
         """Something (no kind: of any) may wait for devices that have no session here. Returns at once."""
         if not self._has_carriers:
@@ -240,7 +246,7 @@ class Courier:
         speller = None if seat is None else self._spellers.get(seat.dialect)
         if seat is None or speller is None or kind not in self._sources:
             return None
-        for named in dict.fromkeys((device, carrier)):
+        for named in (device,) if speller.manners.apart else dict.fromkeys((device, carrier)):
             topic = speller.topic(kind, seat.organization, DeviceId(ids.from_bytes(named)))
             if topic is not None and seat.hears(topic):
                 return _Way(carrier, seat, topic)

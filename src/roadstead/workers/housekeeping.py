@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from roadstead.core import configuration, files
+from roadstead.core import configuration, files, registry
 from roadstead.core.ports import Blobs, TelemetryStore
 from roadstead.db import Database
 from roadstead.kernel import time
@@ -17,6 +17,7 @@ log = structlog.get_logger()
 _EVERY_S = 600.0
 _AT_ONCE = 5_000
 _CONFIGURATIONS_AT_ONCE = 500
+_DEVICES_AT_ONCE = 50
 
 # What may be forgotten, and when. Rows that tell somebody something stay a while after they have run out.
 EXPIRING = {
@@ -30,6 +31,11 @@ EXPIRING = {
     "authorization_code": "expires_at < now() - interval '1 day'",
     "realm_token": "expires_at < now()",
     "id_token": "expires_at < now()",
+    "person_token": "name IS NULL AND expires_at < now()",
+    "device_token": (
+        "expires_at < now() OR NOT EXISTS (SELECT FROM access_key k WHERE k.tenant_id = device_token.tenant_id"
+        " AND k.id = access_key_id)"
+    ),
     "oidc_sign_in": "expires_at < now() - interval '1 day'",
     "realm_session": "expires_at < now() - interval '1 day'",
     "invitation": "expires_at < now() - interval '30 days'",
@@ -42,10 +48,10 @@ EXPIRING = {
     ),
     "command": "completed_at < now() - interval '90 days'",
     "command_batch": "completed_at < now() - interval '90 days'",
-    "device_connection": "at < now() - interval '2 hours'",
     "stream_ticket": "expires_at < now()",
     "stream_buffer": "seen_at < now() - interval '2 days'",
     "mailing_hit": "at < now() - interval '90 days'",
+    "payload_count": "day < now() - interval '400 days'",
     "gateway_lease": "heartbeat_at < now() - interval '1 day'",
 }
 
@@ -53,10 +59,20 @@ EXPIRING = {
 class Housekeeping:
     """Runs every ten minutes in each worker; doing a thing twice does no harm, for it only deletes."""
 
-    def __init__(self, database: Database, telemetry: TelemetryStore, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        database: Database,
+        telemetry: TelemetryStore,
+        blobs: Blobs,
+        *,
+        connection_log_days: int = 30,
+        deleted_device_days: int = 30,
+    ) -> None:
         self._database = database
         self._telemetry = telemetry
         self._blobs = blobs
+        self._connection_log_days = connection_log_days
+        self._deleted_device_days = deleted_device_days
 
     async def run(self) -> None:
         """Until cancelled. What is away is tried again the next time."""
@@ -71,9 +87,15 @@ class Housekeeping:
         """Everything once."""
         for table, expired in EXPIRING.items():
             await self._forget(table, expired)
+        await self.forget_connections()
         await self._forget_configurations()
+        await self._forget_devices()
         await self._keep_retention()
         await self._remove_organizations()
+
+    async def forget_connections(self) -> None:
+        """When devices came and went, as far as it is too long ago."""
+        await self._forget("device_connection", f"at < now() - interval '{self._connection_log_days} days'")
 
     async def _forget(self, table: str, expired: str) -> None:
         # In pieces, so that no lock is held for long.
@@ -93,6 +115,12 @@ class Housekeeping:
                 count = await configuration.sweep_own(tx, most=_CONFIGURATIONS_AT_ONCE)
             if count < _CONFIGURATIONS_AT_ONCE:
                 return
+
+    async def _forget_devices(self) -> None:
+        """Those that were deleted too long ago to be restored."""
+        stores, days, most = (self._telemetry, self._blobs), self._deleted_device_days, _DEVICES_AT_ONCE
+        while await registry.forget_deleted(self._database, *stores, days=days, most=most) == most:
+            pass
 
     async def _keep_retention(self) -> None:
         sql = (

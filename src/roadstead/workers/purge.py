@@ -1,10 +1,11 @@
-"""Deletes the readings of devices that were deleted with `purge`."""
+"""Deletes the readings of devices that were deleted with `purge`, and the files that came as such."""
 
 import structlog
 
 from roadstead.bus import FACTS, Bus, Reader, Start
+from roadstead.core import files
 from roadstead.core.messages import DeviceDeleted, decode_fact, decode_facts
-from roadstead.core.ports import TelemetryStore
+from roadstead.core.ports import Blobs, TelemetryStore
 from roadstead.db import Database
 
 log = structlog.get_logger()
@@ -12,7 +13,7 @@ log = structlog.get_logger()
 _NAME = "purge"
 
 
-async def run_purge(database: Database, bus: Bus, telemetry: TelemetryStore) -> None:
+async def run_purge(database: Database, bus: Bus, telemetry: TelemetryStore, blobs: Blobs) -> None:
     """Follow the facts from where the last run ended, until cancelled. Deleting twice does no harm."""
     async with database.tx() as tx:
         position = await tx.value("SELECT position FROM projection WHERE name = %s", _NAME) or 0
@@ -26,6 +27,8 @@ async def run_purge(database: Database, bus: Bus, telemetry: TelemetryStore) -> 
             ]
             for tenant, device_id in gone:
                 deleted = await telemetry.delete(tenant, device_id, None, None)
+                async with database.tx() as tx:
+                    await files.delete_values(tx, blobs, tenant, device_id)
                 log.info("readings purged", device=str(device_id), readings=deleted)
             if gone:
                 # Facts in between need no deed, so the position is only written where there was one.

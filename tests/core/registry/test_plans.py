@@ -24,6 +24,7 @@ from roadstead.kernel.filter import (
     In,
     Match,
     MatchKind,
+    Not,
     Operator,
     Within,
     equals,
@@ -136,6 +137,9 @@ FILTERS: dict[str, Filter] = {
     "several types": In(("kindId",), (TYPE, new_id(), NOBODY)),
     "gateway": In(("gatewayId",), (GATEWAY,)),
     "no gateway": In(("gatewayId",), (new_id(),)),
+    "class": equals("ownClass", "system"),
+    "name of an attribute": equals("attributeName", "nope"),
+    "top of a tree": Not(Exists(("parentDeviceId",))),
     "what it is called": glob("called", "unit 77"),
     "beginning of what it is called": glob("called", "unit 77*"),
     "alias": glob("alias", "alias-77"),
@@ -159,7 +163,7 @@ FILTERS: dict[str, Filter] = {
 }
 
 
-@pytest.mark.parametrize("sort", ["name", "-lastSeenAt", "createdAt", "-createdAt", "status"])
+@pytest.mark.parametrize("sort", ["name", "-lastSeenAt", "createdAt", "-createdAt", "updatedAt", "status"])
 async def test_no_filter_reads_the_whole_table(fleet: TenantId, tenant_database: Database, sort: str) -> None:
     scans = []
     async with tenant_database.tx(fleet) as tx:

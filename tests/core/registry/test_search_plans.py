@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from roadstead.core.registry.device_search_store import Order, select_counts, select_page
 from roadstead.core.registry.device_store import DEVICE_FIELDS
-from roadstead.db import Database
-from roadstead.db.filters import compile_filter
+from roadstead.db import Condition, Database
+from roadstead.db.filters import Source, compile_filter
 from roadstead.kernel.filter import (
     And,
     Between,
@@ -24,6 +24,7 @@ from roadstead.kernel.filter import (
     Match,
     MatchKind,
     Operator,
+    Or,
     Polygon,
     Within,
     equals,
@@ -114,6 +115,7 @@ FILTERS: dict[str, Filter] = {
     "a date": Compare(("data", "seen"), Operator.LT, from_millis(1700000300000)),
     "dates": Between(("data", "seen"), from_millis(1700000300000), from_millis(1700000600000)),
     "exists": Exists(("data", "rare")),
+    "one or the other": Or((Compare(("data", "serial"), Operator.EQ, "ZSD-77"), Exists(("data", "rare")))),
     "regular expression": Match(("data", "serial"), MatchKind.REGEX, "ZSD-77[0-9]"),
     "its beginning in any case": Match(("data", "serial"), MatchKind.REGEX, "zsd-77[0-9]", ignore_case=True),
     "wildcard": Match(("data", "serial"), MatchKind.WILDCARD, "ZSD-77?", ignore_case=True),
@@ -133,7 +135,8 @@ FILTERS: dict[str, Filter] = {
 
 @pytest.mark.parametrize("kind", FILTERS)
 async def test_a_selective_filter_reads_few_blocks(fleet: TenantId, tenant_database: Database, kind: str) -> None:
-    condition = compile_filter(FILTERS[kind], DEVICE_FIELDS)
+    source = Source("device", Condition("device.tenant_id = %s", (fleet,)))
+    condition = compile_filter(FILTERS[kind], DEVICE_FIELDS, source=source)
     sql = f"EXPLAIN (ANALYZE, BUFFERS) SELECT count(*) FROM device WHERE device.tenant_id = %s AND ({condition.sql})"
     async with tenant_database.tx(fleet) as tx:
         plan = "\n".join(row[0] for row in await tx.rows(sql, fleet, *condition.params))

@@ -10,11 +10,13 @@ import httpx
 import jsonschema_rs
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 
+from roadstead.core.identity import Person
 from roadstead.dialects.losant.app import frame, make_litestar
 from roadstead.kernel.actor import Role
 from tests.conftest import Tenant
-from tests.people import add_person, sign_in
+from tests.people import PASSWORD, add_person
 
 _PLACE = Path(__file__).parents[3] / "contracts"
 ACTIONS: dict[str, dict[str, Any]] = {
@@ -23,6 +25,10 @@ ACTIONS: dict[str, dict[str, Any]] = {
 }
 """By `<resource>.<action>`, in the order of the contract."""
 SCHEMAS: dict[str, Any] = jsonlib.loads((_PLACE / "losant-schemas.json").read_text())["definitions"]
+_FOUND: dict[str, Any] = SCHEMAS["applicationSearchResult"]["items"]["properties"]
+# Swapped in the source (contract section 1).
+_FOUND["flowClass"], _FOUND["deviceClass"] = _FOUND["deviceClass"], _FOUND["flowClass"]
+SCHEMAS["applicationSearchResult"]["items"]["required"] = ["id", "name"]
 _DEFAULTS = {"_actions": "false", "_links": "true", "_embedded": "true"}
 _SHAPED = {"tagsAsObject": "tags", "attributesAsObject": "attributes"}
 
@@ -40,7 +46,14 @@ class Client:
     @classmethod
     async def of(cls, tenant: Tenant, role: Role = Role.OWNER) -> Self:
         """Of a person with this role on the platform."""
-        return cls(tenant, (await sign_in(tenant, await add_person(tenant, role))).access_token)
+        return await cls.of_person(tenant, await add_person(tenant, role))
+
+    @classmethod
+    async def of_person(cls, tenant: Tenant, person: Person, **terms: object) -> Self:
+        """Of somebody who signs in; `terms` are what the token is to be good for."""
+        credentials = {"email": person.email, "password": PASSWORD} | terms
+        answer = await cls(tenant).data("auth.authenticateUser", json=credentials)
+        return cls(tenant, answer["token"])
 
     async def ask(self, action: str, *, json: Any = None, params: Any = None, **names: object) -> httpx.Response:
         """Call an action; `names` fill the path, `params` are encoded as the vendor's clients do."""
@@ -74,6 +87,13 @@ def app_of(tenant: Tenant) -> Any:
 
 
 _pattern: list[Litestar] = []
+
+
+def routes_of(tenant: Tenant) -> list[HTTPRouteHandler]:
+    """All that is served, as it is routed."""
+    app_of(tenant)
+    handlers = (each for route in _pattern[0].routes for each in getattr(route, "route_handlers", ()))
+    return [each for each in handlers if each.operation_id is not None]
 
 
 def check_answer(action: str, answer: httpx.Response, params: Any = ()) -> None:

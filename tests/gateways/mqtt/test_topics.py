@@ -2,7 +2,7 @@
 
 import pytest
 
-from roadstead.gateways.mqtt.topics import matches
+from roadstead.kernel.topics import matches
 
 
 @pytest.mark.parametrize(

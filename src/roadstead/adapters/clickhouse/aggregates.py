@@ -98,7 +98,9 @@ async def _modes(transport: Transport, range_: Range, grid: Grid, functions: Seq
     return _by_series((device, path, start, {Function.MODE: _value(cell)}) for device, path, start, cell in found)
 
 
-class _HoldRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class HoldRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A row of `queries.select_holds`."""
+
     device: str
     path: str
     bucket: int
@@ -119,11 +121,11 @@ async def _holds(
         return None
     if grid.count * len(range_.series) > MOST_BUCKETS:
         raise TooLarge(f"the time asked for has more than {MOST_BUCKETS} buckets: make it shorter or them longer")
-    found = await rows(transport, queries.select_holds(range_, grid, carried, until), _HoldRow)
+    found = await rows(transport, queries.select_holds(range_, grid, carried, until), HoldRow)
     return _by_series((row.device, row.path, row.bucket, _hold(row, wanted)) for row in found)
 
 
-def _hold(row: _HoldRow, wanted: frozenset[Function]) -> _Values:
+def _hold(row: HoldRow, wanted: frozenset[Function]) -> _Values:
     values: _Values = {Function.TIME_WEIGHTED_AVG: row.average, Function.DURATION_TRUE: row.seconds_true}
     return {name: value for name, value in values.items() if name in wanted}
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from roadstead.adapters.clickhouse.buckets import Grid
 from roadstead.adapters.clickhouse.transport import Parameters
 from roadstead.core.messages import ValueType
-from roadstead.core.ports import Function, PointPosition, RowColumn, Series
+from roadstead.core.ports import Function, PointPosition, RowColumn, Series, TimeAt
 from roadstead.kernel.ids import DeviceId, TenantId, to_bytes
 
 _Values = dict[str, str | int | Sequence[Any]]
@@ -154,13 +154,59 @@ def select_modes(range_: Range, grid: Grid, most: int) -> Query:
     return Query(sql, parameters | grid.parameters | {"most": most})
 
 
-def select_holds(range_: Range, grid: Grid, carried: Sequence[tuple[str, str, float]], until: int) -> Query:
+def select_curves(range_: Range, *, newest: int | None, oldest: int | None, most: int) -> Query:
+    """Device, path, and its points as arrays of time, number, text; at most `most` points, those of all together."""
+    source, parameters = _distinct(range_, "device, path, at, number, text")
+    part = ""
+    if newest is not None or oldest is not None:
+        part = f"ORDER BY device, path, at {'DESC' if newest is not None else ''} LIMIT {{each:UInt64}} BY device, path"
+        parameters["each"] = newest if newest is not None else oldest or 0
+    sql = f"""
+        SELECT lower(hex(device)), path, {_CURVE} FROM (
+            SELECT device, path, toUnixTimestamp64Milli(at) AS since, number AS value, text AS told FROM ({source})
+            {part} LIMIT {{most:UInt64}}
+        )
+        GROUP BY device, path ORDER BY device, path
+    """
+    return Query(sql, parameters | {"most": most})
+
+
+def select_bucket_curves(range_: Range, grid: Grid, function: Function, most: int) -> Query:
+    """The same with a point for each bucket, boiled down by a function (of those in `_AGGREGATES`)."""
+    aggregate = _AGGREGATES[function]
+    if function in TEXTUAL:
+        source, parameters = _distinct(range_, "device, path, at, number, text")
+        columns = f"{aggregate} AS pair, pair.1 AS value, pair.2 AS told"
+    else:
+        source, parameters = _distinct(range_, "device, path, at, number")
+        columns = f"toNullable(toFloat64({aggregate})) AS value, '' AS told"
+    sql = f"""
+        SELECT lower(hex(device)), path, {_CURVE} FROM (
+            SELECT device, path, {grid.sql_of("toUnixTimestamp64Milli(at)")} AS since, {columns}
+            FROM ({source}) GROUP BY device, path, since LIMIT {{most:UInt64}}
+        )
+        GROUP BY device, path ORDER BY device, path
+    """
+    return Query(sql, parameters | grid.parameters | {"most": most})
+
+
+_CURVE = "arraySort(groupArray(tuple(since, value, told)))"
+
+
+def select_holds(
+    range_: Range, grid: Grid, carried: Sequence[tuple[str, str, float]], until: int, *, at: TimeAt | None = None
+) -> Query:
     """Device, path, bucket, time-weighted average, seconds that the value was not zero; for every bucket with a value.
+
+    With `at` the value is 1 while it is that one, and 0 while it is another.
 
     A number holds until the next one, at most until `until`. `carried` is what each series held when the range began.
     The start of each bucket is a point of its own that repeats the value, so that no stretch crosses a border.
     """
-    source, parameters = _distinct(range_, "device, path, at, number")
+    held, own = _is_at(at) if at is not None else ("number", _Values())
+    source, parameters = _distinct(
+        range_, "device, path, at, number" if at is None else "device, path, at, number, text"
+    )
     sql = f"""
         SELECT lower(hex(device)), path, {grid.sql_of("since")} AS bucket,
                sum(value * (next - since)) / sum(next - since), sumIf(next - since, value != 0) / 1000
@@ -168,15 +214,16 @@ def select_holds(range_: Range, grid: Grid, carried: Sequence[tuple[str, str, fl
             SELECT device, path, since,
                    leadInFrame(since, 1, {{until:Int64}}) OVER (
                        PARTITION BY device, path ORDER BY since, rank ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) AS next,
-                   anyLast(number) OVER (
+                   anyLast(held) OVER (
                        PARTITION BY device, path ORDER BY since, rank
                        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS value
             FROM (
-                SELECT device, path, toUnixTimestamp64Milli(at) AS since, number, 2 AS rank
-                FROM ({source}) WHERE number IS NOT NULL AND since < {{until:Int64}}
+                SELECT device, path, toUnixTimestamp64Milli(at) AS since, CAST({held} AS Nullable(Float64)) AS held,
+                       2 AS rank
+                FROM ({source}) WHERE held IS NOT NULL AND since < {{until:Int64}}
                 UNION ALL
-                SELECT toFixedString(unhex(held.1), 12), held.2, {{start:Int64}}, CAST(held.3 AS Nullable(Float64)), 0
-                FROM (SELECT arrayJoin({{carried:Array(Tuple(String, String, Float64))}}) AS held)
+                SELECT toFixedString(unhex(kept.1), 12), kept.2, {{start:Int64}}, CAST(kept.3 AS Nullable(Float64)), 0
+                FROM (SELECT arrayJoin({{carried:Array(Tuple(String, String, Float64))}}) AS kept)
                 UNION ALL
                 SELECT toFixedString(unhex(pair.1), 12), pair.2, greatest(edge, {{start:Int64}}), NULL, 1
                 FROM (SELECT arrayJoin({{pairs:Array(Tuple(String, String))}}) AS pair,
@@ -188,8 +235,17 @@ def select_holds(range_: Range, grid: Grid, carried: Sequence[tuple[str, str, fl
         GROUP BY device, path, bucket ORDER BY device, path, bucket
     """
     pairs = [(to_bytes(one.device).hex(), one.path) for one in range_.series]
-    own: _Values = {"until": until, "carried": list(carried), "pairs": pairs}
+    own |= {"until": until, "carried": list(carried), "pairs": pairs}
     return Query(sql, parameters | grid.parameters | own)
+
+
+def _is_at(at: TimeAt) -> tuple[str, _Values]:
+    """Whether a point is a value, as SQL of 0 and 1."""
+    own: _Values = {"held_text": at.text}
+    is_text = "number IS NULL AND text = {held_text:String}"
+    if at.number is None:
+        return f"({is_text})", own
+    return f"(ifNull(number = {{held_number:Float64}}, 0) OR ({is_text}))", own | {"held_number": repr(at.number)}
 
 
 def select_weights(range_: Range) -> Query:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from roadstead.adapters.clickhouse import erasures, queries
+from roadstead.adapters.clickhouse import curves, erasures, queries
 from roadstead.adapters.clickhouse.aggregates import HOLDING, aggregate
 from roadstead.adapters.clickhouse.buckets import EARLIEST, LATEST, clip, grid
 from roadstead.adapters.clickhouse.columns import NativeColumns
@@ -28,6 +28,7 @@ from roadstead.adapters.clickhouse.transport import Address, HttpTransport, Stat
 from roadstead.core.history import Cell, HistoryQuery
 from roadstead.core.ports import (
     Bucket,
+    Curve,
     Function,
     PointColumns,
     PointPosition,
@@ -36,6 +37,7 @@ from roadstead.core.ports import (
     Series,
     Span,
     StoredPoint,
+    TimeAt,
 )
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import DeviceId, TenantId, to_bytes
@@ -187,6 +189,33 @@ class ClickHouseStore:
             carried=carried,
             until=min(end, to_millis(self._clock())),
         )
+
+    async def curves(
+        self,
+        tenant: TenantId,
+        series: Sequence[Series],
+        span: Span,
+        *,
+        step_ms: int | None,
+        function: Function | TimeAt | None,
+        newest: int | None = None,
+        oldest: int | None = None,
+        most: int,
+    ) -> list[Curve]:
+        """Those of many series that have points, each as one."""
+        start, end = clip(span)
+        series = list(dict.fromkeys(series))
+        if not series or start >= end:
+            return []
+        range_ = Range(tenant, series, start, end)
+        if function is None:
+            return await curves.read_points(self._transport, range_, newest=newest, oldest=oldest, most=most)
+        buckets = grid(span, None if step_ms is None else Duration(0, 0, step_ms), "UTC")
+        if not isinstance(function, TimeAt):
+            return await curves.read_buckets(self._transport, range_, buckets, function, most)
+        held = await self._newest(tenant, series, start, start, queries.select_newest)
+        until = min(end, to_millis(self._clock()))
+        return await curves.read_times_at(self._transport, range_, buckets, function, held=held, until=until, most=most)
 
     async def thinned(self, tenant: TenantId, series: Series, span: Span, *, most: int) -> list[StoredPoint]:
         """At most so many points with a number that keep the look of the curve, first and last among them."""

@@ -1,6 +1,6 @@
 """Commands: what devices are told to do once, how it reaches them, and what they answer."""
 
-from roadstead.core.commands.actions import Action, trigger_action, trigger_actions
+from roadstead.core.commands.actions import Action, command_device, command_devices, trigger_action, trigger_actions
 from roadstead.core.commands.batches import cancel_batch, get_batch, look_after_batches, send_in_bulk
 from roadstead.core.commands.carriage import CommandSource, expire_due, release_due, take_answers
 from roadstead.core.commands.kinds import BUILT_IN, CommandType
@@ -23,6 +23,7 @@ from roadstead.core.commands.model import (
 from roadstead.core.commands.service import (
     cancel_command,
     create_command,
+    forget_commands,
     get_command,
     list_command_types,
     list_commands,
@@ -53,8 +54,11 @@ __all__ = [
     "answer_message",
     "cancel_batch",
     "cancel_command",
+    "command_device",
+    "command_devices",
     "create_command",
     "expire_due",
+    "forget_commands",
     "get_batch",
     "get_command",
     "judge",

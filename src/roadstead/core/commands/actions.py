@@ -1,27 +1,27 @@
-"""Commands of devices that never say what became of them: their type names them, and tells what goes with each."""
+"""Commands that a name and a payload make: those that the type of a device knows, and those that none has to know."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from roadstead.core import registry, types
 from roadstead.core.commands import store
 from roadstead.core.commands.model import MOST_PAYLOAD_BYTES, Command, CommandDraft, CommandId
-from roadstead.core.commands.service import check_is_active
-from roadstead.core.downlinks import COMMAND
-from roadstead.core.messages import DownlinkQueued
+from roadstead.core.commands.service import check_is_active, put
 from roadstead.core.operation import operation
 from roadstead.core.types import Section, TypeSchema
 from roadstead.core.work import Work
 from roadstead.db import holds_nul
+from roadstead.kernel import ids
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import Filter
 from roadstead.kernel.ids import DeviceId, TypeId, new_id
 
 ACTION_LIFE_S = 86_400
-"""How long an action waits for its device to come."""
 MOST_DEVICES = 10_000
 """Devices of one call."""
 _LONGEST_NAME = 255
@@ -34,6 +34,13 @@ class Action(msgspec.Struct, frozen=True):
     name: str
     payload: Any
     dialect: str
+    notes: Mapping[str, Any] = {}
+    awaits_answer: bool = False
+    """Devices that are of a kind to answer shall say what became of it."""
+    life_s: int = ACTION_LIFE_S
+    """How long it waits for its device to come."""
+    cause: UUID | None = None
+    """What it comes of; of one cause each device gets one command."""
 
     def check(self) -> None:
         """Raises `Invalid` for what no device can be told."""
@@ -51,10 +58,21 @@ class Action(msgspec.Struct, frozen=True):
     def commands(self, work: Work, device_ids: Sequence[DeviceId]) -> list[Command]:
         """One for each device."""
         draft = CommandDraft(
-            type=self.name, payload=self.payload, ttl_s=ACTION_LIFE_S, dialect=self.dialect, awaits_answer=False
+            type=self.name,
+            payload=self.payload,
+            ttl_s=self.life_s,
+            dialect=self.dialect,
+            notes=dict(self.notes),
+            awaits_answer=self.awaits_answer,
         )
         now, by = work.now(), work.actor.id
-        return [draft.command(CommandId(new_id()), one, requested_by=by, created_at=now) for one in device_ids]
+        return [draft.command(self._id(one), one, requested_by=by, created_at=now) for one in device_ids]
+
+    def _id(self, device_id: DeviceId) -> CommandId:
+        if self.cause is None:
+            return CommandId(new_id())
+        digest = sha256(ids.to_bytes(self.cause) + ids.to_bytes(device_id)).digest()
+        return CommandId(ids.from_bytes(ids.to_bytes(self.cause)[:4] + digest[:8]))
 
 
 @operation(Grant.COMMANDS_WRITE)
@@ -72,10 +90,33 @@ async def trigger_action(work: Work, device_id: DeviceId, action: Action) -> Com
     if problems:
         raise Invalid("; ".join(problems[:_MOST_TOLD]))
     (command,) = action.commands(work, [device_id])
-    await store.insert_commands(work.tx, [command])
-    work.emit(DownlinkQueued(COMMAND, [device_id]))
+    await put(work, [command])
     work.record("command.create", command.id, after=command)
     return command
+
+
+@operation(Grant.COMMANDS_WRITE)
+async def command_device(work: Work, device_id: DeviceId, action: Action) -> Command:
+    """Tell a device something that no type has to know, as soon as it is there, within the action's life.
+
+    Raises `Invalid` for what no device can be told, `Conflict` for a device that is INACTIVE.
+    """
+    action.check()
+    check_is_active((await registry.load_device(work, device_id)).status)
+    (command,) = action.commands(work, [device_id])
+    await put(work, [command])
+    work.record("command.create", command.id, after=command)
+    return command
+
+
+@operation(Grant.COMMANDS_WRITE)
+async def command_devices(work: Work, device_ids: Sequence[DeviceId], action: Action) -> int:
+    """Tell it to these; says how many of them are there and not INACTIVE."""
+    action.check()
+    told = list(await store.select_kinds(work.tx, device_ids))
+    if told:
+        await put(work, action.commands(work, told))
+    return len(told)
 
 
 @operation(Grant.COMMANDS_WRITE)
@@ -94,8 +135,7 @@ async def trigger_actions(work: Work, where: Filter, action: Action) -> int:
     taking = {kind for kind, type_id in of_kind.items() if type_id in known and _takes(known[type_id], action)}
     fitting = [device_id for device_id, kind in kinds.items() if kind in taking]
     if fitting:
-        await store.insert_commands(work.tx, action.commands(work, fitting))
-        work.emit(DownlinkQueued(COMMAND, fitting))
+        await put(work, action.commands(work, fitting))
     return len(fitting)
 
 

@@ -20,9 +20,8 @@ from roadstead.core.commands.model import (
     Progress,
     Queued,
 )
-from roadstead.core.commands.service import check_target
-from roadstead.core.downlinks import COMMAND
-from roadstead.core.messages import CommandChanged, DownlinkQueued, encode_fact
+from roadstead.core.commands.service import check_target, put
+from roadstead.core.messages import CommandChanged, encode_fact
 from roadstead.core.operation import operation
 from roadstead.core.work import Work
 from roadstead.db import Tx
@@ -84,8 +83,7 @@ async def send_in_bulk(work: Work, targets: Sequence[DeviceId] | Filter, draft: 
             )
             for index, device_id in enumerate(accepted)
         ]
-        await store.insert_commands(work.tx, commands)
-        work.emit(DownlinkQueued(COMMAND, [one.device_id for one in commands if one.release_at <= now]))
+        await put(work, commands)
     work.record("command.bulk", batch.id, after=batch)
     return Queued(batch, rejected)
 

@@ -3,12 +3,11 @@
 from typing import Any
 
 from roadstead.core import registry
-from roadstead.core.commands import store
 from roadstead.core.commands.carriage import take_answers
 from roadstead.core.commands.model import LONGEST_TIMEOUT_S, Command, CommandDraft, CommandId
-from roadstead.core.commands.service import check_is_active
-from roadstead.core.downlinks import COMMAND, CommandAnswer
-from roadstead.core.messages import DownlinkQueued, Uplink
+from roadstead.core.commands.service import check_is_active, put
+from roadstead.core.downlinks import CommandAnswer
+from roadstead.core.messages import Uplink
 from roadstead.core.operation import operation
 from roadstead.core.ports import Refusal
 from roadstead.core.work import Work
@@ -35,8 +34,7 @@ async def send_message(
     device = await registry.load_device(work, device_id)
     check_is_active(device.status)
     command = draft.command(CommandId(new_id()), device_id, requested_by=work.actor.id, created_at=work.now())
-    await store.insert_commands(work.tx, [command])
-    work.emit(DownlinkQueued(COMMAND, [device_id]))
+    await put(work, [command])
     work.record("command.create", command.id, after=command)
     return command
 

@@ -8,6 +8,7 @@ from roadstead.core.commands.model import Command, CommandDraft, CommandId, Comm
 from roadstead.core.downlinks import COMMAND
 from roadstead.core.messages import CommandChanged, DownlinkQueued
 from roadstead.core.operation import operation
+from roadstead.core.ports import Span
 from roadstead.core.work import Work
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Conflict, NotFound
@@ -29,10 +30,12 @@ async def list_commands(work: Work, query: CommandQuery, page: PageQuery) -> Pag
 
 
 @operation(Grant.COMMANDS_READ)
-async def list_device_commands(work: Work, device_id: DeviceId, query: CommandQuery, page: PageQuery) -> Page[Command]:
-    """Those of one device, newest first."""
+async def list_device_commands(
+    work: Work, device_id: DeviceId, query: CommandQuery, page: PageQuery, *, sort: str = "-createdAt"
+) -> Page[Command]:
+    """Those of one device, newest first unless told otherwise."""
     await _load_target(work, device_id)
-    return await store.page_commands(work.tx, query, page)
+    return await store.page_commands(work.tx, query, page, sort=sort)
 
 
 @operation(Grant.COMMANDS_READ)
@@ -83,10 +86,23 @@ async def queue_command(work: Work, device_id: DeviceId, draft: CommandDraft) ->
     check_target(target)
     check_fit(draft, target)
     command = draft.command(CommandId(new_id()), device_id, requested_by=work.actor.id, created_at=work.now())
-    await store.insert_commands(work.tx, [command])
-    work.emit(DownlinkQueued(COMMAND, [device_id]))
+    await put(work, [command])
     work.record("command.create", command.id, after=command)
     return command
+
+
+async def put(work: Work, commands: Sequence[Command]) -> None:
+    """Write new ones down, alike but for their devices and times, and tell listeners; those whose time it is leave."""
+    await store.insert_commands(work.tx, commands)
+    leaving = [command.device_id for command in commands if command.release_at <= command.created_at]
+    work.emit(DownlinkQueued(COMMAND, leaving))
+    for command in commands:
+        work.emit(CommandChanged(command.device_id, command.id, command.status))
+
+
+async def forget_commands(work: Work, device_ids: Sequence[DeviceId], span: Span) -> None:
+    """Forget what devices were told within a span, as far as it is over, without asking for rights."""
+    await store.delete_ended(work.tx, device_ids, span.start, span.end)
 
 
 def check_target(target: Target) -> None:

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from roadstead.core.commands.kinds import CommandType
 from roadstead.core.commands.model import Command, CommandId, CommandQuery, CommandStatus, Target
 from roadstead.db import Tx
-from roadstead.db.listing import Condition, Listing, SortKey
+from roadstead.db.listing import Condition, Listing, SortKey, parse_sort
 from roadstead.kernel.ids import DeviceId
 from roadstead.kernel.page import Page, PageQuery
 
@@ -20,7 +20,7 @@ NAMES = [
 ]  # fmt: skip
 _COLUMNS = ", ".join(NAMES)
 _LISTING = Listing(columns=_COLUMNS, source="command")
-_NEWEST_FIRST = (SortKey("created_at", True, "timestamptz"),)
+_SORT = {"createdAt": SortKey("created_at", cast="timestamptz")}
 _BY_ID = "WHERE tenant_id = %s AND id = %s"
 
 
@@ -35,6 +35,9 @@ async def select_targets(tx: Tx, device_ids: Sequence[DeviceId]) -> list[Target]
             coalesce(p.writable_fields, '[]') AS writable_fields,
             d.status <> 'PENDING' OR d.gateway_id IS NOT NULL OR EXISTS (
                 SELECT FROM certificate c WHERE c.tenant_id = d.tenant_id AND c.device_id = d.id
+            ) OR EXISTS (
+                SELECT FROM access_key k WHERE k.tenant_id = d.tenant_id AND k.space_id = d.space_id
+                    AND k.status = 'active'
             ) AS is_known
         FROM device d LEFT JOIN device_profile p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
         LEFT JOIN device_type t ON t.tenant_id = d.tenant_id AND t.id = d.type_id
@@ -64,7 +67,7 @@ async def select_types(tx: Tx) -> list[CommandType]:
 
 
 async def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
-    """Add new ones; each is due when it leaves, or when it expires if it leaves at once."""
+    """Add those that are new; each is due when it leaves, or when it expires if it leaves at once."""
     sql = """
         INSERT INTO command (tenant_id, id, device_id, batch_id, dialect, type, payload, notes, status, requested_by,
                              timeout_s, awaits_answer, created_at, release_at, expires_at, due_at)
@@ -72,6 +75,7 @@ async def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
             CASE WHEN n.release_at > %s THEN n.release_at ELSE n.expires_at END
         FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
             AS n (id, device_id, release_at, expires_at)
+        ON CONFLICT DO NOTHING
     """
     one = commands[0]
     await tx.run(
@@ -110,8 +114,8 @@ async def lock_command(tx: Tx, command_id: CommandId) -> Command | None:
     return await tx.one(Command, f"SELECT {_COLUMNS} FROM command {_BY_ID} FOR NO KEY UPDATE", tx.tenant, command_id)
 
 
-async def page_commands(tx: Tx, query: CommandQuery, page: PageQuery) -> Page[Command]:
-    """Newest first."""
+async def page_commands(tx: Tx, query: CommandQuery, page: PageQuery, *, sort: str = "-createdAt") -> Page[Command]:
+    """Newest first unless told otherwise."""
     where = [Condition("tenant_id = %s", (tx.tenant,))]
     for column, value in (
         ("device_id", query.device_ids),
@@ -126,7 +130,7 @@ async def page_commands(tx: Tx, query: CommandQuery, page: PageQuery) -> Page[Co
         where.append(Condition("created_at >= %s", (query.created_from,)))
     if query.created_before is not None:
         where.append(Condition("created_at < %s", (query.created_before,)))
-    return await _LISTING.page(tx, Command, where, _NEWEST_FIRST, page)
+    return await _LISTING.page(tx, Command, where, parse_sort(sort, _SORT, sort), page)
 
 
 async def cancel_command(tx: Tx, command_id: CommandId, at: datetime) -> None:
@@ -159,3 +163,13 @@ async def count_statuses(tx: Tx, batch_id: UUID) -> dict[CommandStatus, int]:
     """How many commands of a bulk have each status."""
     sql = "SELECT status, count(*) FROM command WHERE tenant_id = %s AND batch_id = %s GROUP BY status"
     return {CommandStatus(status): count for status, count in await tx.rows(sql, tx.tenant, batch_id)}
+
+
+async def delete_ended(tx: Tx, device_ids: Sequence[DeviceId], start: datetime, end: datetime) -> None:
+    """Forget the commands of a span that are over."""
+    sql = """
+        DELETE FROM command
+        WHERE tenant_id = %s AND device_id = ANY (%s) AND created_at >= %s AND created_at < %s
+            AND completed_at IS NOT NULL
+    """
+    await tx.run(sql, tx.tenant, list(device_ids), start, end)

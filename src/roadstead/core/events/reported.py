@@ -46,8 +46,8 @@ async def write_reported(tx: Tx, reported: Sequence[ReportedEvent]) -> None:
     written = await tx.rows(
         """
         INSERT INTO event (tenant_id, id, type, source, severity, message, device_id, site_id, occurred_at, data,
-                           created_at)
-        SELECT n.tenant_id, n.id, n.type, %s, %s, n.type, d.id, d.site_id, n.at, n.data, %s
+                           created_at, space_id)
+        SELECT n.tenant_id, n.id, n.type, %s, %s, n.type, d.id, d.site_id, n.at, n.data, %s, d.space_id
         FROM unnest(%s::integer[], %s::uuid[], %s::text[], %s::uuid[], %s::timestamptz[], %s::jsonb[])
              AS n (tenant_id, id, type, device_id, at, data)
         JOIN device d ON d.tenant_id = n.tenant_id AND d.id = n.device_id

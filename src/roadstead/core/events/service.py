@@ -5,8 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from roadstead.core import registry
-from roadstead.core.events import store
+from roadstead.core.events import incident_store, store
+from roadstead.core.events.incident_model import Changed, EventUpdate, shifted
+from roadstead.core.events.incidents import advanced, update_by
 from roadstead.core.events.model import (
     Event,
     EventDraft,
@@ -16,11 +20,12 @@ from roadstead.core.events.model import (
     Lifecycle,
     LifecycleStatus,
     check_data,
+    source_of,
 )
 from roadstead.core.messages import EventRaised
 from roadstead.core.operation import operation
 from roadstead.core.work import Work
-from roadstead.kernel.actor import ActorKind, Grant
+from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Conflict, FieldProblem, Invalid, NotFound, RoadsteadError
 from roadstead.kernel.filter import And, Compare, Exists, Filter, In, Operator, Or, equals, starts_with
 from roadstead.kernel.ids import DeviceId, new_id
@@ -30,14 +35,6 @@ MAX_EVENTS = 500
 """How many a request may write down."""
 MAX_DEVICES = 10_000
 """How many a query may be about, unless it is about all of the organization."""
-
-_SOURCE_OF = {
-    ActorKind.USER: EventSource.USER,
-    ActorKind.API_KEY: EventSource.EXTERNAL,
-    ActorKind.APPLICATION: EventSource.EXTERNAL,
-    ActorKind.DEVICE: EventSource.DEVICE,
-    ActorKind.SYSTEM: EventSource.SYSTEM,
-}
 
 
 @operation(Grant.EVENTS_READ)
@@ -126,6 +123,10 @@ async def note_acknowledgement(work: Work, event_id: UUID, data: Mapping[str, An
         raise Invalid(f"data: {problems[0].detail}", fields=problems)
     await store.update_acknowledgement(work.tx, event_id, at=work.now(), by=work.actor.id, data=data)
     after = await get_event(work, event_id)
+    if before.lifecycle is not None and after.lifecycle is not None:
+        changed = Changed(status=shifted(before.lifecycle.status, after.lifecycle.status))
+        update = update_by(work, data=None if data is None else dict(data), changed=changed)
+        await incident_store.insert_updates(work.tx, [(event_id, update)])
     work.record("event.acknowledge", event_id)
     work.emit(EventRaised(event_id, after.device_id))
     return after
@@ -149,6 +150,8 @@ async def _advance(work: Work, event_id: UUID, status: LifecycleStatus) -> Event
     if before.lifecycle.status is status:
         return before
     await store.update_lifecycles(work.tx, [event_id], status, at=work.now(), by=work.actor.id)
+    update = update_by(work, changed=Changed(status=shifted(before.lifecycle.status, status)))
+    await incident_store.insert_updates(work.tx, [(event_id, update)])
     after = await get_event(work, event_id)
     work.record(f"event.{'acknowledge' if status is LifecycleStatus.ACKNOWLEDGED else 'resolve'}", event_id)
     work.emit(EventRaised(event_id, after.device_id))
@@ -165,6 +168,8 @@ async def _write(work: Work, draft: EventDraft) -> Event:
             field = "deviceId" if draft.sensor_id is None else "sensorId"
             detail = "there is none of this id" if draft.sensor_id is None else "there is none of this id on the device"
             problems.append(FieldProblem(f"/{field}", "invalid", detail))
+        elif draft.space_id is not None and place.space_id != draft.space_id:
+            problems.append(FieldProblem("/deviceId", "invalid", "there is none of this id in the application"))
     if draft.site_id is not None and not await registry.load_sites(work, [draft.site_id]):
         problems.append(FieldProblem("/siteId", "invalid", "there is none of this id"))
     if problems:
@@ -172,7 +177,7 @@ async def _write(work: Work, draft: EventDraft) -> Event:
     event = Event(
         id=new_id(),
         type=draft.type,
-        source=_SOURCE_OF[work.actor.kind],
+        source=source_of(work.actor.kind),
         severity=draft.severity,
         message=draft.message,
         device_id=place.device_id if place else None,
@@ -181,14 +186,26 @@ async def _write(work: Work, draft: EventDraft) -> Event:
         site_id=draft.site_id or (place.site_id if place else None),
         occurred_at=draft.occurred_at or now,
         data=draft.data,
-        lifecycle=Lifecycle(status=LifecycleStatus.ACTIVE) if draft.requires_action else None,
+        lifecycle=_begin(work, draft.status) if draft.requires_action else None,
         created_at=now,
         created_by=work.actor.id,
+        space_id=draft.space_id or (place.space_id if place else None),
+        subject=draft.subject,
+        is_error=draft.is_error,
+        created_by_name=work.actor.name,
+        tracks_tags=draft.tracks_tags,
+        tags=dict(draft.tags),
+        notes=dict(draft.notes),
     )
     await store.insert_events(work.tx, [event])
     work.record("event.create", event.id, after=event)
     work.emit(EventRaised(event.id, event.device_id, event.type))
     return event
+
+
+def _begin(work: Work, status: LifecycleStatus) -> Lifecycle:
+    first = Lifecycle(status=LifecycleStatus.ACTIVE)
+    return first if status is LifecycleStatus.ACTIVE else advanced(work, first, status)
 
 
 async def _filter(work: Work, query: EventQuery) -> Filter:
@@ -235,7 +252,25 @@ async def load_events(work: Work, event_ids: Sequence[UUID]) -> list[Event]:
 
 
 async def follow_alert(
-    work: Work, event_ids: Sequence[UUID], status: LifecycleStatus, *, at: datetime, by: UUID | None
+    work: Work, event_id: UUID, status: LifecycleStatus | None, *, at: datetime, by: UUID | None, comment: str | None
 ) -> None:
-    """The events of alerts go where their alerts have gone. Without asking for rights."""
-    await store.update_lifecycles(work.tx, event_ids, status, at=at, by=by)
+    """The event of an alert goes where its alert has gone (None: nowhere), and its time line tells what was said.
+
+    Without asking for rights; `by` is None when a rule has seen that it is over.
+    """
+    event = await store.select_event(work.tx, event_id, lock=True)
+    if event is None or event.lifecycle is None:
+        return
+    changed = Changed()
+    if status is None:
+        await incident_store.update_incident(work.tx, msgspec.structs.replace(event, updated_at=at))
+    else:
+        await store.update_lifecycles(work.tx, [event_id], status, at=at, by=by)
+        changed = Changed(status=shifted(event.lifecycle.status, status))
+    if by is None:
+        update = EventUpdate(
+            at=work.now(), source=EventSource.ALERT_RULE, actor_id=None, actor_name="", comment=comment, changed=changed
+        )
+    else:
+        update = update_by(work, comment=comment, changed=changed)
+    await incident_store.insert_updates(work.tx, [(event_id, update)])

@@ -21,6 +21,7 @@ from roadstead.core.exports.service import (
     get_download_url,
     get_export,
     list_exports,
+    request_file,
 )
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "list_exports",
     "load_job",
     "load_scope",
+    "request_file",
 ]

@@ -1,8 +1,10 @@
 """What can be done with exports."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from roadstead.core import files
+from roadstead.core import files, jobs
 from roadstead.core.exports import store
 from roadstead.core.exports.model import (
     MOST_KEPT,
@@ -18,7 +20,7 @@ from roadstead.core.operation import operation
 from roadstead.core.work import Work
 from roadstead.kernel.actor import Grant, Role
 from roadstead.kernel.errors import Conflict, Gone, NotFound
-from roadstead.kernel.ids import ExportId, new_id
+from roadstead.kernel.ids import ExportId, SpaceId, new_id
 from roadstead.kernel.page import Page, PageQuery
 
 
@@ -117,6 +119,39 @@ async def delete_export(work: Work, export_id: ExportId) -> None:
     work.record("export.delete", export_id, before=export)
     # Last, because this cannot be taken back.
     await files.delete_files(work.ports.blobs, work.actor.organization_id, export_id)
+
+
+@operation(Grant.EXPORTS_WRITE)
+async def request_file(
+    work: Work,
+    kind: str,
+    parameters: Mapping[str, Any],
+    *,
+    space_id: SpaceId,
+    name: str,
+    email: str | None,
+    callback_url: str | None,
+    shown: Mapping[str, Any],
+    resource: tuple[str, UUID] | None = None,
+) -> str:
+    """Have a file made in a form of a dialect's own, by the handler of this kind; the id of the job (`jobs.enqueue`).
+
+    One of a kind at a time is made for a space, or for the `resource` it is about. Its `parameters` name only devices
+    that the caller sees (`registry.within_reach`).
+    """
+    return await jobs.enqueue(
+        work,
+        kind,
+        parameters,
+        space_id=space_id,
+        name=name,
+        email=email,
+        callback_url=callback_url,
+        shown=shown,
+        resource=resource,
+        alone=True,
+        bounded=True,
+    )
 
 
 def _whose(work: Work) -> UUID | None:

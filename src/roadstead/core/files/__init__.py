@@ -15,6 +15,7 @@ from roadstead.core.files.model import (
 from roadstead.core.files.service import (
     blob_key,
     claim_upload,
+    delete_values,
     download_url,
     finish_upload,
     open_download,
@@ -22,6 +23,7 @@ from roadstead.core.files.service import (
     receive,
     sweep_uploads,
     upload_url,
+    values_area,
 )
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "blob_key",
     "claim_upload",
     "delete_files",
+    "delete_values",
     "download_url",
     "finish_upload",
     "open_download",
@@ -45,4 +48,5 @@ __all__ = [
     "receive",
     "sweep_uploads",
     "upload_url",
+    "values_area",
 ]

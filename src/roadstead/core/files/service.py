@@ -28,7 +28,7 @@ from roadstead.core.work import Entry, Work
 from roadstead.db import Tx
 from roadstead.kernel import time
 from roadstead.kernel.errors import Conflict, Forbidden, Malformed, NotFound, TooLarge
-from roadstead.kernel.ids import UploadId, new_id, parse_uuid
+from roadstead.kernel.ids import TenantId, UploadId, new_id, parse_uuid, to_hex24
 
 _KEY_AGE = timedelta(days=90)
 """A key that is older signs no more; what it has signed stays good for its time."""
@@ -39,6 +39,19 @@ _UNCLAIMED = timedelta(hours=24)
 def blob_key(organization: UUID, name: str) -> str:
     """Where a file of an organization lies in the blob store."""
     return f"{organization}/{name}"
+
+
+def values_area(device_id: UUID) -> str:
+    """How the names begin of all files of an organization that came from a device as values."""
+    return f"values/{to_hex24(device_id)}/"
+
+
+async def delete_values(tx: Tx, blobs: Blobs, tenant: TenantId, device_id: UUID) -> None:
+    """Delete these files; for when the readings go that stand for them. Twice does no harm."""
+    organization = await store.select_organization(tx, tenant)
+    if organization is not None:
+        async for blob in blobs.list(blob_key(organization, values_area(device_id))):
+            await blobs.delete(blob.key)
 
 
 # --- for rooms: URLs -------------------------------------------------------------------------------------------------

@@ -95,3 +95,9 @@ async def lock_due_uploads(tx: Tx, at: datetime, most: int) -> Sequence[tuple[UU
     """
     organizations, uploads = await tx.keyed(Upload, sql, at, most)
     return list(zip(organizations, uploads, strict=True))
+
+
+async def select_organization(tx: Tx, tenant: TenantId) -> UUID | None:
+    """The id under which programs, and files, know a tenant."""
+    organization: UUID | None = await tx.value("SELECT public_id FROM tenant WHERE tenant_id = %s", tenant)
+    return organization

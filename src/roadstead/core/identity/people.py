@@ -56,6 +56,12 @@ async def change_password(account: Account, *, current: str, new: str) -> None:
 
 async def replace_password(account: Account, *, current: str, new: str) -> None:
     """The same, for modules that have looked at the new one."""
+    person = await renew_password(account, current=current, new=new)
+    await sessions.revoke_sessions_of_person(account.tx, person.id, time.now(), but=account.actor.session_id)
+
+
+async def renew_password(account: Account, *, current: str, new: str) -> Person:
+    """Change the password alone, for modules that have looked at the new one."""
     person = await get_self(account)
     secrets = await store.select_secrets(account.tx, person.id)
     await attempts.count_attempt(account.tx, person.email, account.actor.address)
@@ -64,8 +70,8 @@ async def replace_password(account: Account, *, current: str, new: str) -> None:
         raise Unauthenticated("the current password is wrong")
     await attempts.forgive(account.tx, person.email, account.actor.address)
     await _set_password(account, person, new)
-    await sessions.revoke_sessions_of_person(account.tx, person.id, time.now(), but=account.actor.session_id)
     account.as_work().record("user.change-password", person.id)
+    return person
 
 
 @unguarded("whoever reads the mailbox may set a password")

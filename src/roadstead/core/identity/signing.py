@@ -87,10 +87,15 @@ async def issue_token(
         iat=int(now.timestamp()),
         exp=int((now + LIFETIME).timestamp()),
     )
+    return await sign(tx, ports, msgspec.to_builtins(claims))
+
+
+async def sign(tx: Tx, ports: Ports, claims: dict[str, Any]) -> str:
+    """A JWT with the key of this moment."""
+    now = time.now()
     key = await store.select_current_key(tx, now) or await _first_key(tx, ports, now)
     private = ECKey.import_key(msgspec.json.decode(ports.vault.open(key.private_jwk, "signing-key")))
-    header = {"alg": ALGORITHM, "kid": key.id}
-    return jwt.encode(header, msgspec.to_builtins(claims), private, algorithms=[ALGORITHM])
+    return jwt.encode({"alg": ALGORITHM, "kid": key.id}, claims, private, algorithms=[ALGORITHM])
 
 
 async def list_public_keys(entry: Entry) -> list[dict[str, Any]]:

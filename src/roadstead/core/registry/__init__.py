@@ -1,8 +1,18 @@
 """The registry: spaces, devices with their components and sensors, sites, groups of devices."""
 
+from roadstead.core.registry.attribute_model import Attribute, AttributeChange, AttributeDraft, DataType, spell_name
+from roadstead.core.registry.attributes import (
+    change_device_attribute,
+    create_device_attributes,
+    delete_device_attribute,
+    find_attributes,
+    list_device_attributes,
+    replace_device_attributes,
+)
 from roadstead.core.registry.blueprints import change_attribute, change_blueprint, create_attributes, delete_attribute
 from roadstead.core.registry.bulk import MAX_TARGETS, BulkAction, BulkOperation, BulkOutcome, Deletion, change_in_bulk
 from roadstead.core.registry.checks import Location, merge, merge_patch
+from roadstead.core.registry.classes import Surroundings, load_surroundings
 from roadstead.core.registry.components import (
     change_component,
     create_component,
@@ -12,6 +22,22 @@ from roadstead.core.registry.components import (
     load_component,
     load_components,
     replace_component,
+)
+from roadstead.core.registry.deleted_model import DeletedDevice
+from roadstead.core.registry.deletion import (
+    delete_device,
+    discard_device,
+    forget_deleted,
+    list_deleted_devices,
+    pick_deleted_devices,
+    restore_device,
+)
+from roadstead.core.registry.device_list_store import DeviceName
+from roadstead.core.registry.device_lists import (
+    list_attribute_names,
+    list_device_names,
+    list_tag_keys_of,
+    list_tag_values_of,
 )
 from roadstead.core.registry.device_search import (
     Terms,
@@ -31,7 +57,6 @@ from roadstead.core.registry.devices import (
     change_device,
     count_devices,
     create_device,
-    delete_device,
     find_device,
     find_device_in_network,
     get_device,
@@ -68,13 +93,14 @@ from roadstead.core.registry.groups import (
     replace_group,
     walk_members,
 )
-from roadstead.core.registry.homes import find_home
+from roadstead.core.registry.homes import find_home, find_home_of_space
 from roadstead.core.registry.model import (
     Component,
     ComponentChange,
     ComponentDraft,
     Device,
     DeviceChange,
+    DeviceClass,
     DeviceDraft,
     DeviceLine,
     DeviceStatus,
@@ -111,6 +137,7 @@ from roadstead.core.registry.resources import (
     list_resources,
     put_resource,
 )
+from roadstead.core.registry.search import within_reach
 from roadstead.core.registry.sensors import (
     change_sensor,
     create_sensor,
@@ -131,7 +158,25 @@ from roadstead.core.registry.sites import (
     replace_site,
     sites_below,
 )
-from roadstead.core.registry.space_model import Contact, ContactDraft, Space, SpaceChange, SpaceDraft
+from roadstead.core.registry.space_content_model import Global, GlobalChange, Readme
+from roadstead.core.registry.space_contents import (
+    change_globals,
+    find_readme,
+    list_globals,
+    replace_globals,
+    write_readme,
+)
+from roadstead.core.registry.space_model import (
+    Archive,
+    ArchiveMode,
+    Contact,
+    ContactDraft,
+    OwnedSpace,
+    Space,
+    SpaceChange,
+    SpaceDraft,
+)
+from roadstead.core.registry.space_search import search_spaces
 from roadstead.core.registry.spaces import (
     change_space,
     create_contact,
@@ -144,6 +189,7 @@ from roadstead.core.registry.spaces import (
     load_default_space,
     load_space,
     load_space_called,
+    lock_space,
 )
 from roadstead.core.registry.topologies import (
     PlacedDevice,
@@ -157,6 +203,11 @@ from roadstead.core.registry.topologies import (
 
 __all__ = [
     "MAX_TARGETS",
+    "Archive",
+    "ArchiveMode",
+    "Attribute",
+    "AttributeChange",
+    "AttributeDraft",
     "BulkAction",
     "BulkOperation",
     "BulkOutcome",
@@ -165,16 +216,22 @@ __all__ = [
     "ComponentDraft",
     "Contact",
     "ContactDraft",
+    "DataType",
+    "DeletedDevice",
     "Deletion",
     "Device",
     "DeviceChange",
+    "DeviceClass",
     "DeviceDraft",
     "DeviceGroup",
     "DeviceGroupChange",
     "DeviceGroupDraft",
     "DeviceLine",
+    "DeviceName",
     "DeviceStats",
     "DeviceStatus",
+    "Global",
+    "GlobalChange",
     "GroupBy",
     "Latest",
     "Location",
@@ -183,8 +240,10 @@ __all__ = [
     "NetworkDraft",
     "OnlyChild",
     "Order",
+    "OwnedSpace",
     "PlacedDevice",
     "Purpose",
+    "Readme",
     "Resource",
     "Sensor",
     "SensorChange",
@@ -197,6 +256,7 @@ __all__ = [
     "SpaceChange",
     "SpaceDraft",
     "Stats",
+    "Surroundings",
     "TagExpression",
     "TagOperator",
     "TagSelector",
@@ -209,7 +269,9 @@ __all__ = [
     "change_blueprint",
     "change_component",
     "change_device",
+    "change_device_attribute",
     "change_device_type",
+    "change_globals",
     "change_group",
     "change_in_bulk",
     "change_network",
@@ -226,6 +288,7 @@ __all__ = [
     "create_component",
     "create_contact",
     "create_device",
+    "create_device_attributes",
     "create_group",
     "create_network",
     "create_sensor",
@@ -235,19 +298,25 @@ __all__ = [
     "delete_component",
     "delete_contact",
     "delete_device",
+    "delete_device_attribute",
     "delete_group",
     "delete_network",
     "delete_resource",
     "delete_sensor",
     "delete_site",
     "delete_space",
+    "discard_device",
+    "find_attributes",
     "find_children",
     "find_device",
     "find_device_in_network",
     "find_home",
+    "find_home_of_space",
     "find_memberships",
     "find_placed_device",
+    "find_readme",
     "find_topology",
+    "forget_deleted",
     "get_component",
     "get_device",
     "get_device_stats",
@@ -260,9 +329,14 @@ __all__ = [
     "get_space",
     "is_child",
     "link_child",
+    "list_attribute_names",
     "list_components",
     "list_contacts",
+    "list_deleted_devices",
+    "list_device_attributes",
+    "list_device_names",
     "list_devices",
+    "list_globals",
     "list_groups",
     "list_members",
     "list_networks",
@@ -273,6 +347,8 @@ __all__ = [
     "list_sites",
     "list_spaces",
     "list_tag_keys",
+    "list_tag_keys_of",
+    "list_tag_values_of",
     "list_topologies",
     "load_addresses",
     "load_component",
@@ -285,23 +361,33 @@ __all__ = [
     "load_sites",
     "load_space",
     "load_space_called",
+    "load_surroundings",
+    "lock_space",
     "measure_values",
     "merge",
     "merge_patch",
     "note_hardware",
+    "pick_deleted_devices",
     "pick_devices",
     "preview_members",
     "put_resource",
     "related",
     "replace_component",
     "replace_device",
+    "replace_device_attributes",
+    "replace_globals",
     "replace_group",
     "replace_sensor",
     "replace_site",
+    "restore_device",
     "search_devices",
+    "search_spaces",
     "set_device_status",
     "sites_below",
+    "spell_name",
     "unlink_child",
     "walk_members",
     "watched_interval",
+    "within_reach",
+    "write_readme",
 ]

@@ -7,7 +7,8 @@ import msgspec
 
 from roadstead.core.operation import operation
 from roadstead.core.registry import device_store
-from roadstead.core.registry.devices import change_device, delete_device, set_device_status
+from roadstead.core.registry.deletion import delete_device
+from roadstead.core.registry.devices import change_device, set_device_status
 from roadstead.core.registry.model import Device, DeviceChange, DeviceStatus
 from roadstead.core.registry.search import resolve
 from roadstead.core.work import Work

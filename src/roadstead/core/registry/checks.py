@@ -12,15 +12,18 @@ from roadstead.kernel.errors import FieldProblem, Invalid
 
 MAX_TAGS = 50
 MAX_METADATA_BYTES = 16_384
+MAX_NOTES_BYTES = 262_144
+MAX_KEY = 255
+"""Characters of the key of a component or sensor."""
 
 _CONTROL = frozenset(map(chr, [*range(32), 127]))
 
 
-def check_tags(tags: Mapping[str, str], *, longest_key: int = 64) -> list[FieldProblem]:
+def check_tags(tags: Mapping[str, str], *, longest_key: int = 64, most: int = MAX_TAGS) -> list[FieldProblem]:
     """At most 50; keys of 1 to 64 characters, values of at most 256."""
     problems = []
-    if len(tags) > MAX_TAGS:
-        problems.append(FieldProblem("/tags", "invalid", f"takes at most {MAX_TAGS}"))
+    if len(tags) > most:
+        problems.append(FieldProblem("/tags", "invalid", f"takes at most {most}"))
     for key, value in tags.items():
         pointer = f"/tags/{key.replace('~', '~0').replace('/', '~1')}"
         if not 1 <= len(key) <= longest_key or not _CONTROL.isdisjoint(key):
@@ -55,11 +58,13 @@ def check_network_aliases(aliases: Mapping[str, Mapping[str, str]]) -> list[Fiel
     return problems
 
 
-def check_metadata(metadata: Mapping[str, Any], pointer: str = "/metadata") -> list[FieldProblem]:
+def check_metadata(
+    metadata: Mapping[str, Any], pointer: str = "/metadata", *, most_bytes: int = MAX_METADATA_BYTES
+) -> list[FieldProblem]:
     """At most 16 KB of JSON."""
     content = msgspec.json.encode(metadata)
-    if len(content) > MAX_METADATA_BYTES:
-        return [FieldProblem(pointer, "too-large", f"is larger than {MAX_METADATA_BYTES} bytes")]
+    if len(content) > most_bytes:
+        return [FieldProblem(pointer, "too-large", f"is larger than {most_bytes} bytes")]
     if b"\\u0000" in content:
         return [FieldProblem(pointer, "invalid", "must not contain NUL")]
     return []
@@ -67,8 +72,8 @@ def check_metadata(metadata: Mapping[str, Any], pointer: str = "/metadata") -> l
 
 def check_key(key: str) -> list[FieldProblem]:
     """What paths are made of: no slash, and `$` at the beginning is the platform's own."""
-    if not 1 <= len(key) <= 64:
-        return [FieldProblem("/key", "invalid", "takes 1 to 64 characters")]
+    if not 1 <= len(key) <= MAX_KEY:
+        return [FieldProblem("/key", "invalid", f"takes 1 to {MAX_KEY} characters")]
     if "/" in key or key.startswith("$") or not _CONTROL.isdisjoint(key):
         return [FieldProblem("/key", "invalid", "takes no '/', no control characters, and no '$' at the beginning")]
     return []

@@ -1,17 +1,19 @@
 """The SQL of devices and spaces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
 from roadstead.core.registry.model import Device, DeviceLine, GroupBy
+from roadstead.core.registry.trait_fields import CONNECTION_STATUS, TRAIT_FIELDS
 from roadstead.core.registry.value_fields import VALUE_FIELDS
 from roadstead.db import Condition, Listing, SortKey, Tx, parse_sort
-from roadstead.db.filters import Column, ColumnType, Fields, Json, Place, Rows, Words, compile_filter
+from roadstead.db.filters import Column, ColumnType, Fields, Json, Place, Rows, Source, Words, compile_filter
 from roadstead.kernel.filter import EVERYTHING, Filter
 from roadstead.kernel.ids import DeviceId, SpaceId
 from roadstead.kernel.page import Page, PageQuery
@@ -26,7 +28,8 @@ DEVICES = Listing(
             SELECT alias.alias FROM device_alias alias
             WHERE alias.tenant_id = device.tenant_id AND alias.device_id = device.id ORDER BY alias.position
         ) AS aliases,
-        device.network_id, coalesce(device.purpose, 'DEVICE') AS purpose,
+        device.network_id, coalesce(device.purpose, 'DEVICE') AS purpose, device.device_class,
+        device.system_interval,
         coalesce((
             SELECT jsonb_object_agg(network.id, network.names) FROM (
                 SELECT name.network_id AS id, jsonb_object_agg(name.key, name.value) AS names
@@ -38,9 +41,9 @@ DEVICES = Listing(
         CASE WHEN device.latitude IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('latitude', device.latitude,
             'longitude', device.longitude, 'altitude', device.altitude, 'label', device.location_label))
         END AS location,
-        device.tags, device.metadata, device.notes, device.firmware_version, device.hardware_id,
-        nullif(greatest(device.last_seen_at, state.last_at), 'epoch') AS last_seen_at, device.activated_at,
-        device.created_at, device.updated_at, device.version
+        device.tags, device.repeated_tags, device.metadata, device.notes, device.firmware_version, device.hardware_id,
+        nullif(greatest(device.last_seen_at, state.last_at), 'epoch') AS last_seen_at, device.connected_at,
+        device.disconnected_at, device.activated_at, device.created_at, device.updated_at, device.version
     """,
     source="""
         device
@@ -102,12 +105,13 @@ DEVICE_FIELDS: Fields = {
     "text": Words("device_word WHERE device_word.tenant_id = device.tenant_id AND device_id = device.id", "word"),
     "metadata": Json("device.metadata"),
     "notes": Json("device.notes"),
+    **TRAIT_FIELDS,
     **VALUE_FIELDS,
 }
 """What a filter can ask of a device. `lastSeenAt` is kept to the minute; `text`: words of name, external id, serial;
 `called`: what people call it, in lower case; `kindId`: its type, else the version of its profile, else zeros;
 `networkAlias` by network and key; `relation` by the id of an attribute: the parents it has in this sense.
-What `value_fields.py` names as well."""
+What `trait_fields.py` and `value_fields.py` name as well."""
 
 _SORT = {
     "name": SortKey("device.name"),
@@ -116,6 +120,9 @@ _SORT = {
     "updatedAt": SortKey("device.updated_at", cast="timestamptz"),
     "lastSeenAt": SortKey("device.last_seen_at", cast="timestamptz"),
     "status": SortKey("device.status"),
+    "connectionStatus": SortKey(CONNECTION_STATUS),
+    "id": SortKey("device.id", cast="uuid"),
+    "deletedAt": SortKey("device.id", cast="uuid"),  # none of these was: they are all alike
 }
 
 _GROUP_KEYS = {
@@ -149,7 +156,20 @@ async def list_devices(tx: Tx, where: Filter, sort: str | None, page: PageQuery)
     if keys[-1].sql == "device.status":
         # Within a status by name, as the index has it: else every page would sort all devices of the status.
         keys.append(SortKey("device.name", keys[-1].descending))
-    return await DEVICES.page(tx, Device, _conditions(tx, where), keys, page)
+    if page.page is None:
+        return await DEVICES.page(tx, Device, _conditions(tx, where), keys, page)
+    # Of those that come before the page only the ids are read: the rest of a row takes long.
+    listing = Listing(columns="device.id", source="device", tie="device.id")
+    found = await listing.page(tx, _Found, _conditions(tx, where), keys, page)
+    chosen = [
+        Condition("device.tenant_id = %s AND device.id = ANY(%s)", (tx.tenant, [each.id for each in found.items]))
+    ]
+    shown = await DEVICES.page(tx, Device, chosen, keys, PageQuery(limit=page.limit))
+    return Page(items=shown.items, total=found.total)
+
+
+class _Found(msgspec.Struct, frozen=True):
+    id: DeviceId
 
 
 async def count_devices(tx: Tx, where: Filter) -> int:
@@ -205,7 +225,8 @@ async def count_by(tx: Tx, where: Filter, group_by: GroupBy) -> list[tuple[str |
 
 def _conditions(tx: Tx, where: Filter) -> list[Condition]:
     # The row policy says the same; said here as a constant, the planner knows how many rows to expect.
-    return [Condition("device.tenant_id = %s", (tx.tenant,)), compile_filter(where, DEVICE_FIELDS)]
+    ours = Condition("device.tenant_id = %s", (tx.tenant,))
+    return [ours, compile_filter(where, DEVICE_FIELDS, source=Source("device", ours))]
 
 
 def _text(conditions: Sequence[Condition]) -> str:
@@ -276,12 +297,15 @@ _WRITABLE = (
     "gateway_id",
     "network_id",
     "purpose",
+    "device_class",
+    "system_interval",
     "communication_interval",
     "latitude",
     "longitude",
     "altitude",
     "location_label",
     "tags",
+    "repeated_tags",
     "metadata",
     "updated_at",
 )
@@ -301,12 +325,15 @@ def _values(device: Device) -> tuple[Any, ...]:
         device.gateway_id,
         device.network_id,
         device.purpose,
+        device.device_class,
+        device.system_interval,
         device.communication_interval,
         place and place.latitude,
         place and place.longitude,
         place and place.altitude,
         place and place.label,
         Jsonb(device.tags),
+        Jsonb(device.repeated_tags),
         Jsonb(device.metadata),
         device.updated_at,
     )
@@ -332,6 +359,12 @@ async def update_status(tx: Tx, device: Device) -> None:
         WHERE tenant_id = %s AND id = %s
     """
     await tx.run(sql, device.status, device.activated_at, device.updated_at, device.version, tx.tenant, device.id)
+
+
+async def touch_device(tx: Tx, device_id: DeviceId, at: datetime) -> None:
+    """Something that belongs to the device is another."""
+    sql = "UPDATE device SET updated_at = %s, version = version + 1 WHERE tenant_id = %s AND id = %s"
+    await tx.run(sql, at, tx.tenant, device_id)
 
 
 async def update_hardware(
@@ -390,67 +423,6 @@ async def has_children(tx: Tx, gateway_id: DeviceId) -> bool:
     """Whether a device speaks for others."""
     sql = "SELECT EXISTS (SELECT FROM device WHERE tenant_id = %s AND gateway_id = %s)"
     return bool(await tx.value(sql, tx.tenant, gateway_id))
-
-
-async def find_taken_alias(tx: Tx, aliases: Sequence[str], besides: DeviceId | None) -> str | None:
-    """One of the names that is another device's."""
-    sql = "SELECT alias FROM device_alias WHERE tenant_id = %s AND alias = ANY(%s) AND device_id IS DISTINCT FROM %s"
-    taken: str | None = await tx.value(sql, tx.tenant, list(aliases), besides)
-    return taken
-
-
-async def replace_aliases(tx: Tx, device_id: DeviceId, aliases: Sequence[str]) -> bool:
-    """False when one of them has just been taken; the others are there then."""
-    await tx.run("DELETE FROM device_alias WHERE tenant_id = %s AND device_id = %s", tx.tenant, device_id)
-    if not aliases:
-        return True
-    sql = """
-        INSERT INTO device_alias (tenant_id, alias, device_id, position)
-        SELECT %s, alias, %s, position FROM unnest(%s::text[]) WITH ORDINALITY AS given (alias, position)
-        ON CONFLICT DO NOTHING
-    """
-    return await tx.run(sql, tx.tenant, device_id, list(aliases)) == len(aliases)
-
-
-async def find_taken_network_alias(
-    tx: Tx, aliases: Mapping[str, Mapping[str, str]], besides: DeviceId | None
-) -> str | None:
-    """One of the names in networks that is another device's."""
-    sql = """
-        SELECT name.value FROM device_network_alias name
-        JOIN unnest(%s::text[], %s::text[], %s::text[]) AS wanted (network_id, key, value)
-            ON (name.network_id, name.key, name.value) = (wanted.network_id, wanted.key, wanted.value)
-        WHERE name.tenant_id = %s AND name.device_id IS DISTINCT FROM %s LIMIT 1
-    """
-    taken: str | None = await tx.value(sql, *_network_columns(aliases), tx.tenant, besides)
-    return taken
-
-
-async def select_named_in_network(tx: Tx, network_id: str, key: str, value: str) -> DeviceId | None:
-    """The device that a network calls so."""
-    sql = """
-        SELECT device_id FROM device_network_alias WHERE tenant_id = %s AND network_id = %s AND key = %s AND value = %s
-    """
-    found: DeviceId | None = await tx.value(sql, tx.tenant, network_id, key, value)
-    return found
-
-
-async def replace_network_aliases(tx: Tx, device_id: DeviceId, aliases: Mapping[str, Mapping[str, str]]) -> bool:
-    """False when one of the names has just been taken; the others are there then."""
-    await tx.run("DELETE FROM device_network_alias WHERE tenant_id = %s AND device_id = %s", tx.tenant, device_id)
-    networks, keys, values = _network_columns(aliases)
-    sql = """
-        INSERT INTO device_network_alias (tenant_id, network_id, key, value, device_id)
-        SELECT %s, network_id, key, value, %s
-        FROM unnest(%s::text[], %s::text[], %s::text[]) AS given (network_id, key, value)
-        ORDER BY network_id, key, value ON CONFLICT DO NOTHING
-    """
-    return await tx.run(sql, tx.tenant, device_id, networks, keys, values) == len(keys)
-
-
-def _network_columns(aliases: Mapping[str, Mapping[str, str]]) -> tuple[list[str], list[str], list[str]]:
-    names = [(network, key, value) for network, keys in aliases.items() for key, value in keys.items()]
-    return [name[0] for name in names], [name[1] for name in names], [name[2] for name in names]
 
 
 async def select_tag_keys(tx: Tx, where: Filter = EVERYTHING) -> list[str]:

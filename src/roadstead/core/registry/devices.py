@@ -11,14 +11,14 @@ from roadstead.core import types
 from roadstead.core.messages import (
     DeviceChanged,
     DeviceCreated,
-    DeviceDeleted,
     DeviceStatusChanged,
     SensorsChanged,
     SessionsRevoked,
 )
 from roadstead.core.operation import operation
-from roadstead.core.registry import device_store
+from roadstead.core.registry import alias_store, device_store
 from roadstead.core.registry.checks import merge, merge_location
+from roadstead.core.registry.classes import check_class, leaves_gateway, settle_repeated
 from roadstead.core.registry.components import equip_device
 from roadstead.core.registry.device_store import Tree
 from roadstead.core.registry.device_types import describe_sensors
@@ -109,7 +109,7 @@ async def find_device(work: Work, device_id: DeviceId) -> Device | None:
 @operation(Grant.DEVICES_READ)
 async def find_device_in_network(work: Work, network_id: str, key: str, value: str) -> Device | None:
     """The device that a network calls so, if there is one."""
-    device_id = await device_store.select_named_in_network(work.tx, network_id, key, value)
+    device_id = await alias_store.select_named_in_network(work.tx, network_id, key, value)
     return await load_device(work, device_id) if device_id is not None else None
 
 
@@ -175,14 +175,19 @@ async def add_device(work: Work, draft: DeviceDraft) -> Device:
         network_id=draft.network_id,
         network_aliases=draft.network_aliases,
         purpose=draft.purpose,
+        device_class=draft.device_class,
+        system_interval=draft.system_interval,
         communication_interval=draft.communication_interval,
         location=draft.location,
         tags=draft.tags,
+        repeated_tags=draft.repeated_tags,
         metadata=draft.metadata,
         notes=draft.notes,
         firmware_version=None,
         hardware_id=None,
         last_seen_at=None,
+        connected_at=None,
+        disconnected_at=None,
         activated_at=now if draft.virtual else None,
         created_at=now,
         updated_at=now,
@@ -191,12 +196,12 @@ async def add_device(work: Work, draft: DeviceDraft) -> Device:
     ordinal = await device_store.insert_device(work.tx, device)
     if ordinal is None and called is not None:
         # Somebody else has just taken what it is called.
-        device = msgspec.structs.replace(device, name=_marked(called), title=called)
+        device = msgspec.structs.replace(device, name=mark_name(called), title=called)
         ordinal = await device_store.insert_device(work.tx, device)
     if ordinal is None:
         raise Conflict.taken("device", "name", device.name)
     device = msgspec.structs.replace(device, ordinal=ordinal)
-    if draft.aliases and not await device_store.replace_aliases(work.tx, device.id, draft.aliases):
+    if draft.aliases and not await alias_store.replace_aliases(work.tx, device.id, draft.aliases):
         raise _alias_taken(draft.aliases[0])
     await _name_in_networks(work, device, {})
     if profile is not None:
@@ -227,6 +232,12 @@ async def change_device(work: Work, device_id: DeviceId, change: DeviceChange, *
         sent["title"] = before.title if sent.get("name", before.name) == before.name else None
     fields = {name: sent.get(name, getattr(before, name)) for name in DeviceDraft.__struct_fields__}
     draft = DeviceDraft(**fields)
+    if change.gateway_id is UNSET and leaves_gateway(before, draft):
+        draft = msgspec.structs.replace(draft, gateway_id=None)
+    if change.repeated_tags is UNSET:
+        draft = msgspec.structs.replace(
+            draft, repeated_tags=settle_repeated(before.tags, draft.tags, before.repeated_tags)
+        )
     if is_called_anew:
         draft = await _named(work, draft, before.space_id, besides=before.id)
     return await _write(work, before, draft)
@@ -241,7 +252,8 @@ async def replace_device(work: Work, device_id: DeviceId, draft: DeviceDraft, *,
     before = await _lock(work, device_id, expected)
     kept = {name: getattr(before, name) for name in _KEPT}
     title = before.title if draft.name == before.name else None
-    return await _write(work, before, msgspec.structs.replace(draft, title=title, **kept))
+    repeated = settle_repeated(before.tags, draft.tags, before.repeated_tags)
+    return await _write(work, before, msgspec.structs.replace(draft, title=title, repeated_tags=repeated, **kept))
 
 
 _KEPT = (
@@ -252,6 +264,8 @@ _KEPT = (
     "network_id",
     "network_aliases",
     "purpose",
+    "device_class",
+    "system_interval",
     "communication_interval",
 )
 
@@ -282,7 +296,7 @@ async def _write(work: Work, before: Device, draft: DeviceDraft) -> Device:
     after = msgspec.structs.replace(before, **fields)
     if not await device_store.update_device(work.tx, after):
         raise Conflict.taken("device", "name", after.name)
-    if after.aliases != before.aliases and not await device_store.replace_aliases(work.tx, after.id, after.aliases):
+    if after.aliases != before.aliases and not await alias_store.replace_aliases(work.tx, after.id, after.aliases):
         raise _alias_taken(after.aliases[0])
     await _name_in_networks(work, after, before.network_aliases)
     if profile is not None and after.profile_id != before.profile_id:
@@ -323,20 +337,22 @@ async def _named(work: Work, draft: DeviceDraft, space_id: SpaceId, *, besides: 
     title = draft.title
     if title is None:
         return draft
-    draft = msgspec.structs.replace(draft, name=_marked(title))
+    draft = msgspec.structs.replace(draft, name=mark_name(title))
     draft.check()
     if len(title) <= MAX_NAME and not await device_store.is_name_taken(work.tx, space_id, title, besides):
         return msgspec.structs.replace(draft, name=title, title=None)
     return draft
 
 
-def _marked(title: str) -> str:
+def mark_name(title: str) -> str:
+    """A name made from what people call it that nobody else has."""
     mark = f" ({secrets.token_hex(4)})"
     return title[: MAX_NAME - len(mark)] + mark
 
 
 async def _check_neighbours(work: Work, draft: DeviceDraft, before: Device | None) -> None:
     await check_site(work, draft.site_id)
+    await check_class(work, draft, before)
     if draft.parent_id is not None and await device_store.select_device(work.tx, draft.parent_id) is None:
         raise Invalid.field("/parentDeviceId", "there is no such device")
     if draft.gateway_id is None or (before is not None and draft.gateway_id == before.gateway_id):
@@ -355,18 +371,18 @@ async def _check_free(work: Work, draft: DeviceDraft, space_id: SpaceId, *, besi
     if draft.external_id and await device_store.is_external_id_taken(work.tx, draft.external_id, besides):
         raise Conflict.taken("device", "externalId", draft.external_id)
     if draft.aliases:
-        taken = await device_store.find_taken_alias(work.tx, draft.aliases, besides)
+        taken = await alias_store.find_taken_alias(work.tx, draft.aliases, besides)
         if taken is not None:
             raise _alias_taken(taken)
     if draft.network_aliases:
-        taken = await device_store.find_taken_network_alias(work.tx, draft.network_aliases, besides)
+        taken = await alias_store.find_taken_network_alias(work.tx, draft.network_aliases, besides)
         if taken is not None:
             raise _network_alias_taken(taken)
 
 
 async def _name_in_networks(work: Work, device: Device, before: Mapping[str, Mapping[str, str]]) -> None:
     wanted = device.network_aliases
-    if wanted != before and not await device_store.replace_network_aliases(work.tx, device.id, wanted):
+    if wanted != before and not await alias_store.replace_network_aliases(work.tx, device.id, wanted):
         raise _network_alias_taken(next(value for keys in wanted.values() for value in keys.values()))
 
 
@@ -376,21 +392,6 @@ def _network_alias_taken(value: str) -> Conflict:
 
 def _alias_taken(alias: str) -> Conflict:
     return Conflict.taken("device", "alias", alias)
-
-
-@operation(Grant.DEVICES_WRITE)
-async def delete_device(work: Work, device_id: DeviceId, *, purge: bool, expected: int | None) -> None:
-    """Delete a device and cut its sessions; its certificates are revoked. With `purge` its readings go as well.
-
-    `Conflict` (`in-use`) while it speaks for others.
-    """
-    device = await _lock(work, device_id, expected)
-    if await device_store.has_children(work.tx, device_id):
-        raise Conflict("other devices are connected by this one", code="in-use")
-    await device_store.delete_device(work.tx, device_id, work.now())
-    work.record("device.delete", device_id, before=device)
-    work.emit(SessionsRevoked(device_id, None, "the device was deleted"))
-    work.emit(DeviceDeleted(device_id, purge))
 
 
 # --- status ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from roadstead.core.operation import unguarded
 from roadstead.core.registry import home_store as store
 from roadstead.core.work import Entry
-from roadstead.kernel.ids import TenantId, parse_base62
+from roadstead.kernel.ids import SpaceId, TenantId, parse_base62
 
 
 @unguarded("it tells nothing but which of their own tenants it is")
@@ -17,3 +17,9 @@ async def find_home(entry: Entry, kind: str, name: str, among: Sequence[TenantId
     if kind == "system":
         return await store.select_home_of_alias(entry.tx, name, among)
     return None
+
+
+@unguarded("it tells nothing but which of their own tenants it is")
+async def find_home_of_space(entry: Entry, space_id: SpaceId, among: Sequence[TenantId]) -> TenantId | None:
+    """The tenant with this space."""
+    return await store.select_home(entry.tx, "system", space_id, among)

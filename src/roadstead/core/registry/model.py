@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from roadstead.core.messages import ValueType
 from roadstead.core.registry.checks import (
+    MAX_NOTES_BYTES,
     Location,
     check_aliases,
     check_key,
@@ -52,6 +53,21 @@ class Purpose(StrEnum):
     """A part of an organization: a building, a department."""
 
 
+class DeviceClass(StrEnum):
+    """How a device takes part, for programs that tell such apart (contract losant, section 8)."""
+
+    STANDALONE = "standalone"
+    GATEWAY = "gateway"
+    PERIPHERAL = "peripheral"
+    """A gateway speaks for it: its own, or any."""
+    FLOATING = "floating"
+    """Whoever hears it speaks for it."""
+    EDGE_COMPUTE = "edgeCompute"
+    SYSTEM = "system"
+    """Stands for the devices below it."""
+    EMBEDDED = "embedded"
+
+
 class GroupBy(StrEnum):
     """What devices can be counted by."""
 
@@ -63,6 +79,9 @@ class GroupBy(StrEnum):
 
 OPERATOR_STATUSES = frozenset({DeviceStatus.ACTIVE, DeviceStatus.INACTIVE, DeviceStatus.MAINTENANCE})
 """Those that people set."""
+
+MAX_TAGS_OF_CLASSES = 100
+"""Values of tags of a device that has a class."""
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
@@ -99,16 +118,26 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     network_aliases: dict[str, dict[str, str]]
     """What it is called in networks: by network and key, each value its alone in the tenant."""
     purpose: Purpose
+    device_class: DeviceClass | None
+    """None: nobody has said, so it follows from who speaks for whom."""
+    system_interval: int | None
+    """Seconds after which a system looks at the devices below it again; None: as systems do."""
     communication_interval: int | None
     """Seconds within which it is to be heard; 0: nobody looks; None: as its type says."""
     location: Location | None
     tags: dict[str, str]
+    repeated_tags: dict[str, list[str]]
+    """Further values of keys in `tags`."""
     metadata: dict[str, Any]
     notes: dict[str, Any]
     """What only one dialect knows, under its name; no rule reads it."""
     firmware_version: str | None
     hardware_id: str | None
     last_seen_at: datetime | None
+    connected_at: datetime | None
+    """When it came last."""
+    disconnected_at: datetime | None
+    """When it went last."""
     activated_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -152,9 +181,12 @@ class DeviceDraft(msgspec.Struct, frozen=True, kw_only=True):
     network_id: str | None = None
     network_aliases: dict[str, dict[str, str]] = {}
     purpose: Purpose = Purpose.DEVICE
+    device_class: DeviceClass | None = None
+    system_interval: int | None = None
     communication_interval: int | None = None
     location: Location | None = None
     tags: dict[str, str] = {}
+    repeated_tags: dict[str, list[str]] = {}
     metadata: dict[str, Any] = {}
     notes: dict[str, Any] = {}
     space_id: SpaceId | None = None
@@ -166,14 +198,25 @@ class DeviceDraft(msgspec.Struct, frozen=True, kw_only=True):
         problems += check_text("/name", self.title, most=255, least=1)
         problems += check_text("/externalId", self.external_id, most=128)
         problems += check_text("/serialNumber", self.serial_number, most=128)
-        problems += check_tags(self.tags, longest_key=64 if self.type_id is None else 256)
-        problems += check_metadata(self.metadata) + check_metadata(self.notes, "/notes")
+        problems += self._check_tags()
+        problems += check_metadata(self.metadata) + check_metadata(self.notes, "/notes", most_bytes=MAX_NOTES_BYTES)
         problems += check_aliases(self.aliases)
         problems += check_text("/networkId", self.network_id, most=255, least=1)
         problems += check_network_aliases(self.network_aliases)
         problems += check_interval(self.communication_interval, "/communicationInterval")
         problems += self.location.check("/location") if self.location else []
+        if self.system_interval is not None and not 5 <= self.system_interval <= 3600:
+            problems.append(FieldProblem("/systemInterval", "invalid", "takes 5 to 3600 seconds"))
         refuse(problems)
+
+    def _check_tags(self) -> list[FieldProblem]:
+        if self.device_class is None:
+            return check_tags(self.tags, longest_key=64 if self.type_id is None else 256)
+        problems = check_tags(self.tags, longest_key=256, most=MAX_TAGS_OF_CLASSES)
+        further = [(key, value) for key, values in self.repeated_tags.items() for value in values]
+        if not problems and len(self.tags) + len(further) > MAX_TAGS_OF_CLASSES:
+            problems.append(FieldProblem("/tags", "invalid", f"takes at most {MAX_TAGS_OF_CLASSES}"))
+        return problems + [problem for key, value in further for problem in check_tags({key: value}, longest_key=256)]
 
 
 class DeviceChange(Change, frozen=True, kw_only=True):
@@ -195,11 +238,16 @@ class DeviceChange(Change, frozen=True, kw_only=True):
     network_aliases: Mapping[str, Any] | UnsetType | None = UNSET
     """A merge patch."""
     purpose: Purpose | UnsetType = UNSET
+    device_class: DeviceClass | UnsetType = UNSET
+    """What is no peripheral any more has no gateway."""
+    system_interval: int | UnsetType | None = UNSET
     communication_interval: int | UnsetType | None = UNSET
     location: Mapping[str, Any] | UnsetType | None = UNSET
     """A merge patch."""
     tags: Mapping[str, str | None] | UnsetType | None = UNSET
     """A merge patch (RFC 7396): null removes a key, null as a whole all of them."""
+    repeated_tags: Mapping[str, list[str]] | UnsetType = UNSET
+    """All there shall be; not said, those of keys stay whose first value stays."""
     metadata: Mapping[str, Any] | UnsetType | None = UNSET
     """A merge patch."""
     notes: Mapping[str, Any] | UnsetType | None = UNSET

@@ -2,7 +2,8 @@
 
 Fields a filter can name: those of `device_store.DEVICE_FIELDS`, and `siteTree` (at a site or below it), `groupId`,
 `deviceProfile` (`key` for any version, or `key@major.minor`), `type` (the id of the device type that shows what they
-are), `typeName` and `typeCategory` of that type, `tagName` (keys of tags; for patterns that no index serves).
+are), `typeName` and `typeCategory` of that type, `tagName` (keys of tags; for patterns that no index serves),
+`ancestorId` (the device above it, or one above that).
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,11 @@ from uuid import UUID
 import msgspec
 
 from roadstead.core import types
-from roadstead.core.registry import device_store, group_store
+from roadstead.core.registry import device_list_store, device_store, group_store
 from roadstead.core.registry.group_model import TagExpression, TagOperator, TagSelector
 from roadstead.core.registry.sites import sites_below
 from roadstead.core.work import Work
-from roadstead.kernel.actor import NOBODY
+from roadstead.kernel.actor import NOBODY, Reach
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import (
     NOTHING,
@@ -35,7 +36,7 @@ from roadstead.kernel.ids import GroupId
 
 
 async def resolve(work: Work, where: Filter) -> Filter:
-    """The filter in terms of columns only."""
+    """The filter in terms of columns only, and only of devices that the caller sees."""
 
     async def change(leaf: Leaf) -> Filter:
         match leaf.field:
@@ -56,9 +57,48 @@ async def resolve(work: Work, where: Filter) -> Filter:
             case ("tagName",):
                 where = msgspec.structs.replace(leaf, field=("tagKey",))
                 return In(("tagKey",), tuple(await device_store.select_tag_keys(work.tx, where)))
+            case ("ancestorId",) if isinstance(leaf, Exists):
+                return Exists(("parentDeviceId",))
+            case ("ancestorId",):
+                where = msgspec.structs.replace(leaf, field=("id",))
+                return In(("parentDeviceId",), tuple(await device_list_store.select_above(work.tx, where)))
+            case ("deviceClass",):
+                return _of_class(leaf)
         return leaf
 
-    return await rewrite(where, change)
+    return within_reach(work, await rewrite(where, change))
+
+
+def within_reach(work: Work, where: Filter) -> Filter:
+    """The filter, true only of devices that the caller sees."""
+    return where if work.actor.reach is None else And((where, _within(work.actor.reach)))
+
+
+def _within(reach: Reach) -> Filter:
+    space = Compare(("spaceId",), Operator.EQ, reach.space_id)
+    if reach.is_whole:
+        return space
+    return And((space, Or((In(("id",), tuple(reach.device_ids)), *(_tagged(key, value) for key, value in reach.tags)))))
+
+
+def _tagged(key: str | None, value: str | None) -> Filter:
+    if key is None:
+        return Compare(("tagValue",), Operator.EQ, value or "")
+    return Compare(("tagKey",), Operator.EQ, key) if value is None else Compare(("tags", key), Operator.EQ, value)
+
+
+def _of_class(leaf: Leaf) -> Filter:
+    # What was said is found by index; what a device does for others is looked at where nothing was said.
+    said = msgspec.structs.replace(leaf, field=("ownClass",))
+    match leaf:
+        case Compare(_, Operator.EQ, value) if value not in _DERIVED_CLASSES:
+            return said
+        case In(_, values) if _DERIVED_CLASSES.isdisjoint(values):
+            return said
+    return Or((said, And((Not(Exists(("ownClass",))), leaf))))
+
+
+_DERIVED_CLASSES = frozenset({"standalone", "gateway", "peripheral"})
 
 
 def _of_types(work: Work, type_ids: Sequence[UUID]) -> Filter:

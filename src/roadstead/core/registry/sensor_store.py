@@ -162,12 +162,30 @@ async def retire_sensors(tx: Tx, component_id: ComponentId, at: datetime) -> Non
     await tx.run(sql, at, tx.tenant, component_id)
 
 
-async def delete_sensor(tx: Tx, sensor: Sensor) -> None:
-    """Forget a sensor and its latest value."""
-    await tx.run("DELETE FROM sensor WHERE tenant_id = %s AND id = %s", tx.tenant, sensor.id)
-    forget = "UPDATE device_state SET body = body - %s WHERE tenant_id = %s AND device_id = %s"
-    await tx.run(forget, sensor.path, tx.tenant, sensor.device_id)
-    section, steps = split_path(sensor.path)
-    lies_at = join_path(section, [step for step in steps if isinstance(step, str)])
-    unfind = "DELETE FROM device_value WHERE tenant_id = %s AND device_id = %s AND path = %s"
-    await tx.run(unfind, tx.tenant, sensor.device_id, lies_at)
+async def lock_sensors(tx: Tx, sensor_ids: Sequence[SensorId]) -> list[Sensor]:
+    """Those of the sensors that there are, which nobody else changes until this transaction ends."""
+    sql = f"""
+        SELECT {_SENSORS.columns} FROM {_SENSORS.source}
+        WHERE sensor.tenant_id = %s AND sensor.id = ANY(%s) ORDER BY sensor.id FOR NO KEY UPDATE OF sensor
+    """
+    return await tx.all(Sensor, sql, tx.tenant, list(sensor_ids))
+
+
+async def delete_sensors(tx: Tx, device_id: DeviceId, sensors: Sequence[Sensor]) -> None:
+    """Forget sensors of a device and their latest values."""
+    sql = "DELETE FROM sensor WHERE tenant_id = %s AND id = ANY(%s)"
+    await tx.run(sql, tx.tenant, [sensor.id for sensor in sensors])
+    await forget_latest(tx, device_id, sensors)
+
+
+async def forget_latest(tx: Tx, device_id: DeviceId, sensors: Sequence[Sensor]) -> None:
+    """The latest values of sensors of a device are gone, for whoever reads them or searches by them."""
+    forget = "UPDATE device_state SET body = body - %s::text[] WHERE tenant_id = %s AND device_id = %s"
+    await tx.run(forget, [sensor.path for sensor in sensors], tx.tenant, device_id)
+    unfind = "DELETE FROM device_value WHERE tenant_id = %s AND device_id = %s AND path = ANY(%s)"
+    await tx.run(unfind, tx.tenant, device_id, [_lies_at(sensor.path) for sensor in sensors])
+
+
+def _lies_at(path: str) -> str:
+    section, steps = split_path(path)
+    return join_path(section, [step for step in steps if isinstance(step, str)])

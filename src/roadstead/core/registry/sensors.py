@@ -113,7 +113,7 @@ async def delete_sensor(work: Work, sensor_id: SensorId, *, purge: bool, expecte
     sensor = await _lock(work, sensor_id, expected)
     if not purge and await has_readings(work, sensor):
         raise Conflict("the sensor has readings; say purge=true to delete them with it", code="in-use")
-    await sensor_store.delete_sensor(work.tx, sensor)
+    await sensor_store.delete_sensors(work.tx, sensor.device_id, [sensor])
     work.record("sensor.delete", sensor_id, before=sensor)
     work.emit(SensorsChanged(sensor.device_id))
     if purge:

@@ -30,10 +30,11 @@ async def get_space(work: Work, name: str) -> Space:
 
 @operation(Grant.DEVICES_WRITE)
 async def create_space(work: Work, draft: SpaceDraft) -> Space:
-    """Add a space. `Conflict` when the alias is taken."""
+    """Add a space. `Conflict` when the alias is taken, or the slug by anybody of the platform."""
     draft.check()
-    fields = msgspec.structs.asdict(draft)
-    space = Space(id=SpaceId(new_id()), is_default=False, created_at=work.now(), **fields)
+    await _check_endpoint_slug(work, draft.endpoint_slug, besides=None)
+    fields, now = msgspec.structs.asdict(draft), work.now()
+    space = Space(id=SpaceId(new_id()), is_default=False, created_at=now, updated_at=now, **fields)
     if not await space_store.insert_space(work.tx, space):
         raise Conflict.taken("system", "alias", space.alias)
     work.record("space.create", space.id, after=space)
@@ -42,13 +43,15 @@ async def create_space(work: Work, draft: SpaceDraft) -> Space:
 
 @operation(Grant.DEVICES_WRITE)
 async def change_space(work: Work, space_id: SpaceId, change: SpaceChange) -> Space:
-    """Change name, alias and notes. `Conflict` when the alias is taken."""
-    before = await _lock(work, space_id)
-    after = msgspec.structs.replace(before, **change.sent())
-    SpaceDraft(name=after.name, alias=after.alias, notes=after.notes).check()
+    """Change what was sent. `Conflict` when the alias is taken, or the slug by anybody of the platform."""
+    before = await lock_space(work, space_id)
+    after = msgspec.structs.replace(before, updated_at=work.now(), **change.sent())
+    SpaceDraft(**{name: getattr(after, name) for name in SpaceDraft.__struct_fields__}).check()
+    await _check_endpoint_slug(work, after.endpoint_slug, besides=space_id)
     if after.alias is not None and await space_store.is_alias_taken(work.tx, after.alias, besides=space_id):
         raise Conflict.taken("system", "alias", after.alias)
-    await space_store.update_space(work.tx, after)
+    if not await space_store.update_space(work.tx, after):
+        raise Conflict.taken("space", "endpointSlug", after.endpoint_slug)
     work.record("space.update", space_id, before=before, after=after)
     return after
 
@@ -56,7 +59,7 @@ async def change_space(work: Work, space_id: SpaceId, change: SpaceChange) -> Sp
 @operation(Grant.DEVICES_WRITE)
 async def delete_space(work: Work, space_id: SpaceId) -> None:
     """Delete a space without devices, with its contacts; `Conflict` (`in-use`) for another, and for the default one."""
-    space = await _lock(work, space_id)
+    space = await lock_space(work, space_id)
     if space.is_default:
         raise Conflict(f"'{space.name}' is for devices that name no system, and stays", code="in-use")
     if await space_store.has_devices(work.tx, space_id) or not await space_store.delete_space(work.tx, space_id):
@@ -111,14 +114,21 @@ async def load_default_space(work: Work) -> Space:
     """The space for those who do not name one; made on first use. Without asking for rights."""
     space_id = await space_store.select_default_space(work.tx)
     if space_id is None:
-        space = Space(id=SpaceId(new_id()), name="Default", is_default=True, created_at=work.now())
+        now = work.now()
+        space = Space(id=SpaceId(new_id()), name="Default", is_default=True, created_at=now, updated_at=now)
         await space_store.insert_space(work.tx, space)
         space_id = await space_store.select_default_space(work.tx) or space.id
     return await load_space(work, space_id)
 
 
-async def _lock(work: Work, space_id: SpaceId) -> Space:
+async def lock_space(work: Work, space_id: SpaceId) -> Space:
+    """One that nobody else changes, and that gets no device, until this transaction ends. Without asking for rights."""
     space = await space_store.lock_space(work.tx, space_id)
     if space is None:
         raise NotFound("space", space_id)
     return space
+
+
+async def _check_endpoint_slug(work: Work, slug: str | None, *, besides: SpaceId | None) -> None:
+    if slug is not None and await space_store.is_endpoint_slug_taken(work.tx, slug, besides):
+        raise Conflict.taken("space", "endpointSlug", slug)

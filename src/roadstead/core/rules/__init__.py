@@ -28,6 +28,14 @@ from roadstead.core.rules.alerts import (
 from roadstead.core.rules.deployment import deploy_rules, find_devices, plan_devices, redeploy_rule
 from roadstead.core.rules.engine import SLOTS, TICK_MS, Engine
 from roadstead.core.rules.firing import Firing, apply_firings, resolve_stranded
+from roadstead.core.rules.incidents import (
+    MAX_INCIDENTS,
+    change_incident,
+    change_incidents,
+    delete_incident,
+    delete_incidents,
+    pick_incidents,
+)
 from roadstead.core.rules.preview import PastFiring, Preview, preview_rule
 from roadstead.core.rules.rule_model import AlertRule, RuleChange, RuleDraft, RuleScope
 from roadstead.core.rules.rule_store import OwnedRule, select_enabled
@@ -57,6 +65,7 @@ from roadstead.core.rules.state_store import (
 
 __all__ = [
     "MAX_BULK",
+    "MAX_INCIDENTS",
     "SLOTS",
     "TICK_MS",
     "Alert",
@@ -82,9 +91,13 @@ __all__ = [
     "assign_alert",
     "begin_epoch",
     "change_alerts",
+    "change_incident",
+    "change_incidents",
     "change_rule",
     "comment_alert",
     "create_rule",
+    "delete_incident",
+    "delete_incidents",
     "delete_rule",
     "deploy_rules",
     "find_devices",
@@ -97,6 +110,7 @@ __all__ = [
     "list_alerts",
     "list_deliveries",
     "list_rules",
+    "pick_incidents",
     "plan_devices",
     "preview_rule",
     "redeploy_rule",

@@ -49,6 +49,14 @@ async def select_alert(tx: Tx, alert_id: UUID, *, lock: bool = False) -> Alert |
     return await tx.one(Alert, sql, tx.tenant, alert_id)
 
 
+async def select_alerts_of(tx: Tx, event_ids: Sequence[UUID]) -> list[Alert]:
+    """The alerts that began with these events; nobody else changes them until this transaction ends."""
+    sql = f"""
+        SELECT {_COLUMNS} FROM alert WHERE tenant_id = %s AND event_id = ANY (%s) ORDER BY id FOR NO KEY UPDATE
+    """
+    return await tx.all(Alert, sql, tx.tenant, list(event_ids))
+
+
 async def list_alerts(tx: Tx, where: Filter, sort: str | None, page: PageQuery) -> Page[Alert]:
     """Alerts that the filter is true for."""
     return await _ALERTS.page(tx, Alert, _conditions(tx, where), parse_sort(sort, _SORT, "-triggeredAt"), page)

@@ -77,7 +77,7 @@ async def acknowledge_alert(work: Work, alert_id: UUID, *, comment: str | None =
     if after is before:
         return before
     await _put(work, after, StepAction.ACKNOWLEDGED, comment)
-    await events.follow_alert(work, [after.event_id], after.status, at=now, by=work.actor.id)
+    await events.follow_alert(work, after.event_id, after.status, at=now, by=work.actor.id, comment=comment)
     work.record("alert.acknowledge", alert_id)
     await announce(work, Kind.ACKNOWLEDGED, after, await rule_store.select_rule(work.tx, after.rule_id), comment)
     return after
@@ -104,6 +104,7 @@ async def comment_alert(work: Work, alert_id: UUID, comment: str) -> Alert:
     _check_comment(comment, least=1)
     alert = await _lock(work, alert_id)
     await _step(work, alert, StepAction.COMMENTED, comment)
+    await events.follow_alert(work, alert.event_id, None, at=work.now(), by=work.actor.id, comment=comment)
     work.record("alert.comment", alert_id)
     return alert
 

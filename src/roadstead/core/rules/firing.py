@@ -201,7 +201,7 @@ async def _write(work: Work, booking: _Booking) -> None:
     await events.write_events(work, booking.events)
     for alert in [*booking.new.values(), *booking.changed.values()]:
         if alert.status is LifecycleStatus.RESOLVED and alert.resolved_at is not None:
-            await events.follow_alert(work, [alert.event_id], alert.status, at=alert.resolved_at, by=None)
+            await events.follow_alert(work, alert.event_id, alert.status, at=alert.resolved_at, by=None, comment=None)
         work.emit(fact_about(alert))
     if booking.fired:
         await rule_store.mark_fired(work.tx, list(booking.fired), work.now())
@@ -224,7 +224,7 @@ async def close(work: Work, alert: Alert, resolution: Resolution, *, comment: st
     over = alert.resolved(resolution, at=now, by=by)
     await alert_store.update_alerts(work.tx, [over])
     await alert_store.insert_steps(work.tx, [(alert.id, _step(work, StepAction.RESOLVED, now, comment))])
-    await events.follow_alert(work, [alert.event_id], over.status, at=now, by=by)
+    await events.follow_alert(work, alert.event_id, over.status, at=now, by=by, comment=comment)
     work.emit(fact_about(over))
     await announce(work, Kind.RESOLVED, over, await rule_store.select_rule(work.tx, alert.rule_id), comment)
     return over

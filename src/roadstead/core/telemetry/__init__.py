@@ -1,13 +1,33 @@
 """Telemetry: what devices report, checked on its way in; what they reported, read in many ways."""
 
+from roadstead.core.telemetry.attribute_states import (
+    MOST_STATES,
+    AttributeState,
+    AttributeValue,
+    find_blob_url,
+    list_attribute_states,
+    list_composites,
+    load_blob,
+)
 from roadstead.core.telemetry.catalog import DeviceCatalog, DeviceKey
+from roadstead.core.telemetry.connection_log import forget_connections, list_connections, note_connections
 from roadstead.core.telemetry.connections import (
+    Connection,
     Presences,
     end_sessions_of_the_dead,
     resume_sessions,
     select_living_gateways,
     update_presence,
 )
+from roadstead.core.telemetry.device_curves import (
+    CurvesQuery,
+    DeviceRows,
+    LastValue,
+    Row,
+    read_curves,
+    read_last_values,
+)
+from roadstead.core.telemetry.device_walk import AttributeRow, walk_attributes
 from roadstead.core.telemetry.health import (
     HealthQuery,
     HealthSnapshot,
@@ -23,11 +43,12 @@ from roadstead.core.telemetry.ingest import (
     Ingested,
     RefusedItem,
     TakenMessage,
+    speak_for,
     take_document,
     take_event,
     take_readings,
 )
-from roadstead.core.telemetry.intake import REPLAY, Intake, Taken, spell_item
+from roadstead.core.telemetry.intake import REPLAY, Intake, Taken
 from roadstead.core.telemetry.latest import get_latest, list_latest
 from roadstead.core.telemetry.model import (
     AggregatedBucket,
@@ -46,6 +67,7 @@ from roadstead.core.telemetry.model import (
     value_of,
 )
 from roadstead.core.telemetry.reads import (
+    erase_readings,
     list_component_rows,
     list_device_readings,
     list_readings,
@@ -53,7 +75,7 @@ from roadstead.core.telemetry.reads import (
     purge_readings,
     thin_readings,
 )
-from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id
+from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id, spell_item
 from roadstead.core.telemetry.searching import await_searchable, index_next, make_searchable
 from roadstead.core.telemetry.sections import (
     ReportedState,
@@ -93,18 +115,25 @@ from roadstead.core.telemetry.writing import (
 __all__ = [
     "FIRMWARE_PATH",
     "MOST_ITEMS",
+    "MOST_STATES",
     "REPLAY",
     "AggregateQuery",
     "AggregatedBucket",
     "AggregatedReadings",
+    "AttributeRow",
+    "AttributeState",
+    "AttributeValue",
     "BatchMode",
     "BatchQuery",
     "BatchSeries",
     "Channel",
     "ComponentRow",
     "ComponentRows",
+    "Connection",
+    "CurvesQuery",
     "DeviceCatalog",
     "DeviceKey",
+    "DeviceRows",
     "DeviceValues",
     "DocumentMessage",
     "Fill",
@@ -113,6 +142,7 @@ __all__ = [
     "HistoryRows",
     "Ingested",
     "Intake",
+    "LastValue",
     "Means",
     "Patch",
     "Patches",
@@ -122,6 +152,7 @@ __all__ = [
     "ReadingStatistics",
     "RefusedItem",
     "ReportedState",
+    "Row",
     "Selection",
     "SensorReading",
     "Snapshot",
@@ -138,6 +169,9 @@ __all__ = [
     "check_values",
     "copy_line",
     "end_sessions_of_the_dead",
+    "erase_readings",
+    "find_blob_url",
+    "forget_connections",
     "get_health",
     "get_latest",
     "get_reported_state",
@@ -145,7 +179,10 @@ __all__ = [
     "get_statistics",
     "index_next",
     "insert_quarantined",
+    "list_attribute_states",
     "list_component_rows",
+    "list_composites",
+    "list_connections",
     "list_device_readings",
     "list_health",
     "list_history",
@@ -154,14 +191,18 @@ __all__ = [
     "list_readings",
     "list_reported_states",
     "list_values",
+    "load_blob",
     "load_channels",
     "load_health",
     "make_searchable",
     "merge_state",
+    "note_connections",
     "purge_readings",
     "put_together",
     "quarantine_id",
     "read_batch",
+    "read_curves",
+    "read_last_values",
     "read_metadata",
     "refuse_message",
     "remove_values",
@@ -171,6 +212,7 @@ __all__ = [
     "select_configurations",
     "select_living_gateways",
     "select_position",
+    "speak_for",
     "spell_item",
     "take_document",
     "take_event",
@@ -180,4 +222,5 @@ __all__ = [
     "update_position",
     "update_presence",
     "value_of",
+    "walk_attributes",
 ]

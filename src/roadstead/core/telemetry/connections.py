@@ -1,6 +1,6 @@
 """Which devices are connected, from what the doors say and from whether the doors themselves still live."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,20 @@ from roadstead.core.messages import CONNECTED, DeviceStatusChanged, SessionNotic
 from roadstead.db import Tx
 from roadstead.kernel import ids, time
 from roadstead.kernel.ids import DeviceId, TenantId
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """That a device came or went."""
+
+    at: datetime
+    connected: bool
+    reason: str = ""
+    """Why it went."""
+    address: str = ""
+    received: int | None = None
+    """Messages that it had sent by then; None: nobody has counted them."""
+    sent: int | None = None
+    """Messages that it was sent."""
 
 
 class Presence(msgspec.Struct):
@@ -26,13 +40,21 @@ class Presence(msgspec.Struct):
     online: bool
 
 
+TOLD = "told"
+"""Stands for the gateway of devices that somebody else says are connected, elsewhere."""
+
+LogRow = tuple[TenantId, UUID, datetime, str, int, bool, str, str, int | None, int | None]
+"""Tenant, device, when, gateway, session, whether it came, why it went, from where, and how many messages it had sent
+and was sent."""
+
+
 class Presences:
     """Notices about many devices, folded into what they come to."""
 
     def __init__(self) -> None:
         self._presences: dict[bytes, Presence] = {}
-        self.log: list[tuple[TenantId, UUID, datetime, str, int, bool, str]] = []
-        """Every notice: tenant, device, when, gateway, session, whether it came, and why it went."""
+        self.log: list[LogRow] = []
+        """Every notice."""
 
     def __len__(self) -> int:
         return len(self._presences)
@@ -40,7 +62,11 @@ class Presences:
     def add(self, tenant: TenantId, device: bytes, received: int, channel: str, notice: SessionNotice) -> None:
         """Take in a notice, in the order of the log. One of an older session changes nothing."""
         at, arrived = time.from_millis(received), channel == CONNECTED
-        self.log.append((tenant, ids.from_bytes(device), at, notice.gateway, notice.session, arrived, notice.reason))
+        counts = (None, None) if arrived else (notice.received, notice.sent)
+        place = (notice.gateway, notice.session)
+        self.log.append(
+            (tenant, ids.from_bytes(device), at, *place, arrived, notice.reason, _host(notice.address), *counts)
+        )
         known = self._presences.get(device)
         if channel == CONNECTED:
             if known is not None and known.arrived and _is_older(notice, known):
@@ -85,6 +111,8 @@ async def update_presence(tx: Tx, presences: Presences) -> None:
                 WHEN d.status NOT IN ('PENDING', 'ACTIVE', 'OFFLINE') THEN d.status
                 WHEN n.online THEN 'ACTIVE' ELSE 'OFFLINE' END,
             activated_at = coalesce(d.activated_at, n.at),
+            connected_at = CASE WHEN n.arrived THEN n.at ELSE d.connected_at END,
+            disconnected_at = CASE WHEN n.online THEN d.disconnected_at ELSE n.at END,
             last_seen_at = greatest(d.last_seen_at, date_trunc('minute', n.at))
         FROM (
             SELECT n.*, o.online AS was_online, o.status AS was_status
@@ -104,15 +132,22 @@ async def update_presence(tx: Tx, presences: Presences) -> None:
         *(list(column) for column in zip(*presences.rows(), strict=True)),
     )
     _tell(tx, (row[:4] for row in changed if row[4]))
+    await insert_log(tx, presences.log)
+
+
+async def insert_log(tx: Tx, rows: Sequence[LogRow]) -> None:
+    """Write down when devices came and went; what is written there already, or about devices that are gone, is not."""
     await tx.run(
         """
-        INSERT INTO device_connection (tenant_id, device_id, at, gateway, session, connected, reason)
+        INSERT INTO device_connection (tenant_id, device_id, at, gateway, session, connected, reason, address,
+                                       received, sent)
         SELECT n.* FROM unnest(%s::integer[], %s::uuid[], %s::timestamptz[], %s::text[], %s::bigint[], %s::boolean[],
-                               %s::text[]) AS n (tenant_id, device_id, at, gateway, session, connected, reason)
+                               %s::text[], %s::text[], %s::bigint[], %s::bigint[])
+            AS n (tenant_id, device_id, at, gateway, session, connected, reason, address, received, sent)
         JOIN device d ON d.tenant_id = n.tenant_id AND d.id = n.device_id
         ON CONFLICT DO NOTHING
         """,
-        *(list(column) for column in zip(*presences.log, strict=True)),
+        *(list(column) for column in zip(*rows, strict=True)),
     )
 
 
@@ -129,13 +164,15 @@ async def end_sessions_of_the_dead(tx: Tx, lapse_s: float) -> set[str]:
     """
     ended = await tx.rows(
         """
-        UPDATE device d SET online = false, status = CASE status WHEN 'ACTIVE' THEN 'OFFLINE' ELSE status END
-        WHERE online AND NOT EXISTS (
+        UPDATE device d SET online = false, status = CASE status WHEN 'ACTIVE' THEN 'OFFLINE' ELSE status END,
+            disconnected_at = now()
+        WHERE online AND online_gateway <> %s AND NOT EXISTS (
             SELECT FROM gateway_lease l
             WHERE l.gateway = d.online_gateway AND l.heartbeat_at > now() - make_interval(secs => %s)
         )
         RETURNING tenant_id, id, status, online, online_gateway
         """,
+        TOLD,
         lapse_s,
     )
     _tell(tx, (row[:4] for row in ended))
@@ -164,3 +201,8 @@ def _tell(tx: Tx, changed: Iterable[tuple[Any, ...]]) -> None:
 
 def _is_older(notice: SessionNotice, known: Presence) -> bool:
     return notice.gateway == known.gateway and notice.session < known.session
+
+
+def _host(address: str) -> str:
+    """Without the port."""
+    return address.rpartition(":")[0].strip("[]")

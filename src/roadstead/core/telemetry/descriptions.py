@@ -8,7 +8,15 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from roadstead.core.telemetry.rules import Component, Described, KnownType, NewSensor, Rule, template_rule
+from roadstead.core.telemetry.rules import (
+    Component,
+    Described,
+    KnownType,
+    NewSensor,
+    Rule,
+    TextForm,
+    template_rule,
+)
 from roadstead.core.tenancy import OrganizationSettings, UnknownSensorPolicy
 from roadstead.core.types import ProfileField, SensorProfile, SensorTemplate, TypeSchema, ValueType
 from roadstead.db import Tx
@@ -35,7 +43,7 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
     pairs: _Pairs = [tenant for tenant, _ in wanted], [device for _, device in wanted]
     known = await tx.rows(
         """
-        SELECT d.id, d.tenant_id, t.settings, d.type_id, d.gateway_id,
+        SELECT d.id, d.tenant_id, t.settings, d.type_id, d.gateway_id, t.public_id,
                ARRAY(SELECT a.alias FROM device_alias a WHERE a.tenant_id = d.tenant_id AND a.device_id = d.id)
         FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, id)
         JOIN device d USING (tenant_id, id) JOIN tenant t USING (tenant_id)
@@ -53,7 +61,8 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
         *pairs,
     ):
         parents[device].append(ids.to_bytes(parent))
-    known_types = await _select_types(tx, {type_id for _, _, _, type_id, _, _ in known if type_id is not None})
+    known_types = await _select_types(tx, {type_id for _, _, _, type_id, *_ in known if type_id is not None})
+    organizations = {public_id: public_id for *_, public_id, _ in known}  # one object for all their devices
     profiles = await _select_profiles(tx, pairs)
     components: defaultdict[UUID, dict[UUID, Component]] = defaultdict(dict)
     for device, id_, key, profile_id in await tx.rows(
@@ -68,19 +77,26 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
     rules: defaultdict[UUID, list[Rule]] = defaultdict(list)
     sensor_ids: defaultdict[UUID, bytearray] = defaultdict(bytearray)
     shared: dict[tuple[object, ...], Rule] = {}
-    for device, id_, path, key, value_type, low, high, component_id, active in await tx.rows(
+    for device, id_, path, key, value_type, low, high, component_id, active, name, form, computed in await tx.rows(
         """
-        SELECT s.device_id, s.id, s.path, s.key, s.value_type, s.min, s.max, s.component_id, s.active
+        SELECT s.device_id, s.id, s.path, s.key, s.value_type, s.min, s.max, s.component_id, s.active, s.attribute_name,
+               CASE WHEN s.value_type = 'TEXT' AND a.data_type IN ('gps', 'blob') THEN a.data_type END,
+               a.system IS NOT NULL
         FROM unnest(%s::integer[], %s::uuid[]) AS w (tenant_id, device_id) JOIN sensor s USING (tenant_id, device_id)
+        LEFT JOIN sensor_attribute a ON a.tenant_id = s.tenant_id AND a.sensor_id = s.id
         ORDER BY s.path
         """,
         *pairs,
     ):
         component = components[device].get(component_id)
-        alike = (path, value_type, low, high, active, component.profile.id if component else None)
+        profile_id = component.profile.id if component else None
+        alike = (path, value_type, low, high, active, profile_id, name, form, computed)
         rule = shared.get(alike)
         if rule is None:
-            rule = shared[alike] = _rule(path, ValueType(value_type), low, high, active, component, key)
+            own = _rule(path, ValueType(value_type), low, high, active, component, key)
+            rule = shared[alike] = msgspec.structs.replace(
+                own, form=TextForm(form) if form else None, name=name, computed=computed
+            )
         rules[device].append(rule)
         sensor_ids[device] += id_.bytes
     return {
@@ -95,8 +111,9 @@ async def _select_chunk(tx: Tx, wanted: Sequence[tuple[TenantId, UUID]]) -> dict
             aliases=tuple(aliases),
             gateway=ids.to_bytes(gateway) if gateway else b"",
             parents=tuple(parents[id_]),
+            organization=organizations[public_id],
         )
-        for id_, tenant, settings, type_id, gateway, aliases in known
+        for id_, tenant, settings, type_id, gateway, public_id, aliases in known
     }
 
 

@@ -10,8 +10,8 @@ from roadstead.core.messages import Reading, Uplink
 from roadstead.core.operation import operation
 from roadstead.core.ports import Refusal, RefusalReason, Reported
 from roadstead.core.telemetry import descriptions, store
-from roadstead.core.telemetry.intake import Intake, spell_item
-from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id
+from roadstead.core.telemetry.intake import Intake
+from roadstead.core.telemetry.refused import Quarantined, insert_quarantined, quarantine_id, spell_item
 from roadstead.core.work import Work
 from roadstead.kernel import ids
 from roadstead.kernel.actor import ActorKind, Grant
@@ -126,6 +126,21 @@ async def take_document(work: Work, intake: Intake, message: DocumentMessage) ->
 async def take_event(work: Work, intake: Intake, message: DocumentMessage) -> TakenMessage:
     """The same for an event of a device."""
     return await _take_message(work, intake, message)
+
+
+@operation(Grant.READINGS_WRITE, changes=False)
+async def speak_for(
+    work: Work, device_id: DeviceId, *, dialect: str, channel: str, payloads: Sequence[bytes]
+) -> list[Uplink]:
+    """Messages in a device's own spelling from somebody who sends them in its name: to be put on the log.
+
+    They are checked there, like what comes by MQTT. `NotFound` for a device that is not there, or that the caller does
+    not speak for.
+    """
+    if not work.actor.speaks_for(device_id) or not await store.has_device(work.tx, work.tenant_id, device_id):
+        raise NotFound("device", device_id)
+    received, device = to_millis(work.now()), ids.to_bytes(device_id)
+    return [Uplink(work.tenant_id, device, dialect, channel, received, payload, _SOURCE) for payload in payloads]
 
 
 async def _take_message(work: Work, intake: Intake, message: DocumentMessage) -> TakenMessage:

@@ -18,10 +18,12 @@ from roadstead.core.messages import (
     Value,
     encode_removal,
 )
-from roadstead.core.ports import Codec, Decoded, Document, Refusal, RefusalReason, Reported
+from roadstead.core.ports import Blobs, Codec, Decoded, Document, Refusal, RefusalReason, Reported
 from roadstead.core.telemetry.catalog import DeviceCatalog
 from roadstead.core.telemetry.documents import MOST_AHEAD_MS, Checked, Sent, check_document
+from roadstead.core.telemetry.fitting import Fitted, fit_message
 from roadstead.core.telemetry.forwarding import forwarded_documents
+from roadstead.core.telemetry.refused import spell_item
 from roadstead.core.telemetry.rules import (
     MOST_SENSORS,
     Component,
@@ -33,7 +35,6 @@ from roadstead.core.telemetry.rules import (
 )
 from roadstead.core.telemetry.shapes import Shapes
 from roadstead.core.types import ValueType
-from roadstead.kernel import time
 from roadstead.kernel.ids import TenantId
 
 log = structlog.get_logger()
@@ -43,7 +44,6 @@ REPLAY = "REPLAY"
 
 _MOST_META_BYTES = 10_240
 _BREATH = 500
-_YEAR_9999_MS = 253_402_300_799_999
 
 _notice = msgspec.msgpack.Decoder(RefusalNotice).decode
 
@@ -70,17 +70,29 @@ class Taken(msgspec.Struct):
 class Intake:
     """Decodes uplinks with their dialect's codec and checks every value against what is known of its device."""
 
-    def __init__(self, catalog: DeviceCatalog, codecs: Mapping[str, Codec], *, strict_gateways: bool = False) -> None:
-        """`strict_gateways`: a device speaks for another one only if it connects it, not for all of its tenant."""
+    def __init__(
+        self,
+        catalog: DeviceCatalog,
+        codecs: Mapping[str, Codec],
+        *,
+        blobs: Blobs | None = None,
+        strict_gateways: bool = False,
+    ) -> None:
+        """`blobs`: where files go that come as values; without it they are refused.
+
+        `strict_gateways`: a device speaks for another one only if it connects it, not for all of its tenant.
+        """
         self._catalog = catalog
         self._codecs = codecs
         self._shapes = Shapes()
+        self._blobs = blobs
         self._strict_gateways = strict_gateways
 
     async def take_in(self, uplinks: Sequence[Uplink]) -> Taken:
         """Check all of these. Sensors that are new and may come into being are there afterwards.
 
-        Nothing a device sent makes it raise; `Unavailable` when the database is needed and away.
+        Nothing a device sent makes it raise; `Unavailable` when the database, or the store of files, is needed and
+        away.
         """
         described = await self._catalog.learn({uplink.device: uplink.tenant for uplink in uplinks})
         accepted: list[Accepted | None] = []
@@ -107,6 +119,11 @@ class Intake:
                 accepted.append(None)
                 documents.append(Sent(index, uplink, decoded.document))
                 continue
+            if known is not None and self._is_lenient(uplink):
+                fitted = await self._fit(uplink, known, decoded)
+                accepted.append(_accept(uplink, fitted.readings))
+                refused += [(index, refusal) for refusal in fitted.refused]
+                continue
             message = _Message(uplink, known, decoded)
             message.check()
             if message.new:
@@ -117,15 +134,7 @@ class Intake:
                 accepted.append(message.accepted())
                 refused += [(index, refusal) for refusal in message.refused]
         if later:
-            new = [sensor for sensors in wanted.values() for sensor in sensors.values()]
-            if new:
-                await self._catalog.create(new)
-            described = await self._catalog.learn({one.uplink.device: one.uplink.tenant for _, one in later})
-            for index, message in later:
-                again = _Message(message.uplink, described.get(message.uplink.device), message.decoded, creates=False)
-                again.check()
-                accepted[index] = again.accepted()
-                refused += [(index, refusal) for refusal in again.refused]
+            refused += await self._take_later(later, wanted, accepted)
         taken = Taken([], refused)
         if documents:
             await self._take_documents(documents, accepted, taken)
@@ -133,6 +142,22 @@ class Intake:
         if self._catalog.forwarding:
             await self._forward(uplinks, taken)
         return taken
+
+    async def _take_later(
+        self, later: Sequence[tuple[int, "_Message"]], wanted: _Wanted, accepted: list[Accepted | None]
+    ) -> list[tuple[int, Refusal]]:
+        """Make the sensors that these need, and check them again; what is refused of them."""
+        new = [sensor for sensors in wanted.values() for sensor in sensors.values()]
+        if new:
+            await self._catalog.create(new)
+        described = await self._catalog.learn({one.uplink.device: one.uplink.tenant for _, one in later})
+        refused: list[tuple[int, Refusal]] = []
+        for index, message in later:
+            again = _Message(message.uplink, described.get(message.uplink.device), message.decoded, creates=False)
+            again.check()
+            accepted[index] = again.accepted()
+            refused += [(index, refusal) for refusal in again.refused]
+        return refused
 
     async def _forward(self, uplinks: Sequence[Uplink], taken: Taken) -> None:
         """Give what devices have reported to those who shall have it, too, and to those above them, each once."""
@@ -226,7 +251,7 @@ class Intake:
         if glance is None:
             return None
         form, at, values = glance
-        shape = self._shapes.find(known, form)
+        shape = self._shapes.find(known, form, named=codec.is_lenient)
         if shape is None:
             if dict not in map(type, values):
                 return None
@@ -240,7 +265,9 @@ class Intake:
             values, at = shape.flatten(values, at)
         fitting = shape.fit(values)
         earliest, newest = (at, at) if isinstance(at, int) else (min(at), max(at))
-        if fitting is None or earliest < 0 or newest > uplink.received + MOST_AHEAD_MS:
+        if fitting is None or earliest < 0:
+            return None
+        if newest > uplink.received + MOST_AHEAD_MS and not codec.is_lenient:
             return None
         return Accepted(
             uplink.tenant,
@@ -252,7 +279,24 @@ class Intake:
             at,
             fitting,
             replayed=uplink.source == REPLAY,
+            source=uplink.source,
+            size_bytes=len(uplink.payload),
         )
+
+    def _is_lenient(self, uplink: Uplink) -> bool:
+        codec = self._codecs.get(uplink.dialect)
+        return codec is not None and codec.is_lenient
+
+    async def _fit(self, uplink: Uplink, known: Described, decoded: Decoded) -> Fitted:
+        """What is left of a message that names attributes; the files it has brought are stored."""
+        try:
+            fitted = fit_message(uplink, known, decoded, keeps_files=self._blobs is not None)
+        except Exception as error:
+            return Fitted([], _fault(uplink, error).refused, {})
+        for key, content in fitted.files.items():
+            if self._blobs is not None:
+                await self._blobs.put(key, content)
+        return fitted
 
     def _decode(self, uplink: Uplink, known: Described | None) -> Decoded:
         codec = self._codecs.get(uplink.dialect)
@@ -370,17 +414,6 @@ class _Message:
         return _accept(self.uplink, self.readings, payload=b"" if carries else self.uplink.payload)
 
 
-def spell_item(item: Reported) -> bytes:
-    """One value as JSON in the platform's own spelling, `ReadingInput` of the native contract: it can be read again."""
-    at: object = item.at
-    if 0 <= item.at <= _YEAR_9999_MS:
-        at = time.spell_instant(time.from_millis(item.at))
-    spelled: dict[str, object] = {"sensorId": item.ref, "timestamp": at, "value": item.value}
-    if item.meta:
-        spelled["metadata"] = msgspec.Raw(item.meta.encode())
-    return msgspec.json.encode(spelled)
-
-
 def _accept(uplink: Uplink, readings: list[Reading], *, device: bytes | None = None, payload: bytes = b"") -> Accepted:
     return Accepted.of(
         uplink.tenant,
@@ -391,6 +424,8 @@ def _accept(uplink: Uplink, readings: list[Reading], *, device: bytes | None = N
         readings,
         payload=payload,
         replayed=uplink.source == REPLAY,
+        source=uplink.source,
+        size_bytes=len(uplink.payload),
     )
 
 

@@ -1,5 +1,7 @@
 """The newest readings, out of the state of the devices."""
 
+from collections.abc import Collection, Sequence
+
 from roadstead.core.messages import ValueType
 from roadstead.core.operation import operation
 from roadstead.core.ports import Span
@@ -9,7 +11,7 @@ from roadstead.core.telemetry.searching import follow_states
 from roadstead.core.work import Work
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid, NotFound
-from roadstead.kernel.ids import SensorId
+from roadstead.kernel.ids import DeviceId, SensorId
 from roadstead.kernel.time import from_millis
 
 MOST_LATEST = 5_000
@@ -44,16 +46,31 @@ async def list_latest(work: Work, selection: Selection) -> list[SensorReading]:
 
 async def renew_latest(work: Work, channel: Channel, deleted: Span) -> None:
     """After readings of a range were deleted: the newest value is the newest that is left."""
-    stated = await store.select_states(work.tx, work.tenant_id, Selection(sensor_ids=[channel.sensor_id]), 1)
-    if not stated or not deleted.start <= from_millis(stated[0].state[1]) < deleted.end:
+    selection = Selection(sensor_ids=[channel.sensor_id])
+    await _renew(work, await store.select_states(work.tx, work.tenant_id, selection, 1), deleted)
+
+
+async def renew_values(work: Work, device_id: DeviceId, paths: Collection[str], deleted: Span) -> None:
+    """The same for some paths of a device."""
+    stated = await store.select_states_of_many(work.tx, work.tenant_id, [device_id])
+    await _renew(work, [item for item in stated if item.channel.path in paths], deleted)
+
+
+async def _renew(work: Work, stated: Sequence[store.StatedChannel], deleted: Span) -> None:
+    gone = [item for item in stated if deleted.start <= from_millis(item.state[1]) < deleted.end]
+    if not gone:
         return
-    points = await work.ports.telemetry.latest(work.tenant_id, [channel.series])
-    newest: store.State | None = None
-    if points:
-        value = value_of(channel.value_type, points[0].number, points[0].text)
-        newest = [value, points[0].at, points[0].received, *filter(None, [points[0].meta])]
-    await store.update_state(work.tx, work.tenant_id, channel, before=stated[0].state, after=newest)
-    await follow_states(work.tx, [(work.tenant_id, channel.device_id)])
+    left = await work.ports.telemetry.latest(work.tenant_id, [item.channel.series for item in gone])
+    points = {(point.device, point.path): point for point in left}
+    for item in gone:
+        channel = item.channel
+        point = points.get((channel.device_id, channel.path))
+        newest: store.State | None = None
+        if point is not None:
+            value = value_of(channel.value_type, point.number, point.text)
+            newest = [value, point.at, point.received, *filter(None, [point.meta])]
+        await store.update_state(work.tx, work.tenant_id, channel, before=item.state, after=newest)
+    await follow_states(work.tx, list({(work.tenant_id, item.channel.device_id) for item in gone}))
 
 
 def read_state(stated: store.StatedChannel) -> SensorReading:

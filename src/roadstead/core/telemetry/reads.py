@@ -3,10 +3,14 @@
 import itertools
 from collections.abc import Sequence
 
+from roadstead.core import registry
+from roadstead.core.files import blob_key
 from roadstead.core.operation import operation
-from roadstead.core.ports import PointPosition, Span, StoredPoint
+from roadstead.core.ports import PointPosition, Series, Span, StoredPoint
+from roadstead.core.registry import DataType
 from roadstead.core.telemetry import store
-from roadstead.core.telemetry.latest import renew_latest
+from roadstead.core.telemetry.fitting import blob_name
+from roadstead.core.telemetry.latest import renew_latest, renew_values
 from roadstead.core.telemetry.model import (
     Channel,
     ComponentRow,
@@ -30,6 +34,9 @@ from roadstead.kernel.time import from_millis, to_millis
 _AFTER_ALL_PATHS = "\U0010ffff"
 _MOST_CELLS = 50_000
 """Points that are read for one page of rows."""
+_MOST_FILES = 1_000_000
+"""Values that stand for files, of one device."""
+_ALL_TIME = Span(from_millis(0), from_millis(253_370_764_800_000))
 
 
 @operation(Grant.READINGS_READ)
@@ -101,12 +108,44 @@ async def purge_readings(work: Work, sensor_id: SensorId, span: Span) -> int:
 # --- for the rooms above ---------------------------------------------------------------------------------------------
 
 
+async def erase_readings(work: Work, device_id: DeviceId, attributes: Sequence[str] | None, span: Span) -> int:
+    """Delete what a device has reported in a range, of all attributes or some; says how many points went.
+
+    Without asking for rights. The newest values that go are those that are left.
+    """
+    known = (await registry.find_attributes(work, [device_id]))[device_id]
+    paths = {each.path for each in known if attributes is None or each.name in attributes}
+    files = [each.path for each in known if each.data_type is DataType.BLOB and each.path in paths]
+    gone = await _file_names(work, device_id, files, span)
+    deleted = 0
+    for path in [None] if attributes is None else sorted(paths):
+        deleted += await work.ports.telemetry.delete(work.tenant_id, device_id, path, span)
+    await renew_values(work, device_id, paths, span)
+    if gone:
+        # One file stands for all values that say the same.
+        for name in gone - await _file_names(work, device_id, files, _ALL_TIME):
+            await work.ports.blobs.delete(blob_key(work.actor.organization_id, name))
+    if deleted:
+        work.record("reading.purge", device_id, after=PurgedRange(start=span.start, end=span.end, readings=deleted))
+    return deleted
+
+
 async def load_channels(
     tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId], paths: Sequence[str]
 ) -> dict[tuple[DeviceId, str], Channel]:
     """Where devices keep what they report at these paths, by device and path; without asking for rights."""
     found = await store.select_channels_at(tx, tenant, device_ids, paths)
     return {(channel.device_id, channel.path): channel for channel in found}
+
+
+async def _file_names(work: Work, device_id: DeviceId, paths: Sequence[str], span: Span) -> set[str]:
+    """The files, among those of the organization, that values of a span stand for."""
+    series = [Series(device_id, path) for path in paths]
+    curves = await work.ports.telemetry.curves(
+        work.tenant_id, series, span, step_ms=None, function=None, most=_MOST_FILES
+    )
+    names = {blob_name(device_id, point.text) for curve in curves for point in curve.points}
+    return {name for name in names if name is not None}
 
 
 # --- for this room ---------------------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from roadstead.core.messages import Uplink
-from roadstead.core.ports import Refusal
+from roadstead.core.ports import Refusal, Reported
 from roadstead.db import Tx, storable
 from roadstead.kernel import ids, time
 
 KEPT = timedelta(days=30)
 ITEM_DIALECT, ITEM_CHANNEL = "native", "readings"
 """Who reads a single item again: it is spelled as the native contract spells it, whatever dialect it came in."""
+
+_YEAR_9999_MS = 253_402_300_799_999
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -32,6 +34,17 @@ def quarantine_id(uplink: Uplink, *place: int | str) -> UUID:
     digest = hashlib.blake2b("/".join(map(str, place)).encode(), digest_size=8).digest()
     seconds = min(max(uplink.received // 1000, 0), 2**32 - 1)
     return ids.from_bytes(seconds.to_bytes(4, "big") + digest)
+
+
+def spell_item(item: Reported) -> bytes:
+    """One value as JSON in the platform's own spelling, `ReadingInput` of the native contract: it can be read again."""
+    at: object = item.at
+    if 0 <= item.at <= _YEAR_9999_MS:
+        at = time.spell_instant(time.from_millis(item.at))
+    spelled: dict[str, object] = {"sensorId": item.ref, "timestamp": at, "value": item.value}
+    if item.meta:
+        spelled["metadata"] = msgspec.Raw(item.meta.encode())
+    return msgspec.json.encode(spelled)
 
 
 async def insert_quarantined(tx: Tx, entries: Sequence[Quarantined]) -> None:

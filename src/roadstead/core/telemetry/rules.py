@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ MOST_SENSORS = 1000
 
 _MOST_DETAIL = 1000
 _MOST_LEAVES = 10_000
+_LONGEST_NAME = 255
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KINDS: dict[type, ValueType] = {
     float: ValueType.DOUBLE,
@@ -40,6 +42,15 @@ class Refused(Exception):
         self.problems = problems
 
 
+class TextForm(StrEnum):
+    """Texts that stand for something."""
+
+    GPS = "gps"
+    """A place, as `latitude,longitude` in degrees."""
+    BLOB = "blob"
+    """A file, by the checksum of its content."""
+
+
 class Rule(msgspec.Struct, frozen=True):
     """What a value of one path must be. Devices that are alike share their rules."""
 
@@ -53,9 +64,24 @@ class Rule(msgspec.Struct, frozen=True):
     high: float
     open: bool
     """A value of that type from `low` to `high` is right without another look."""
+    form: TextForm | None = None
+    """What its text must look like, if that is not for the device to say."""
+    name: str = ""
+    """What it is called as an attribute."""
+    computed: bool = False
+    """Its values are worked out from those of other devices: nobody reports them."""
 
     @classmethod
-    def of(cls, path: str, field: ProfileField, *, active: bool = True) -> "Rule":
+    def of(
+        cls,
+        path: str,
+        field: ProfileField,
+        *,
+        active: bool = True,
+        form: TextForm | None = None,
+        name: str = "",
+        computed: bool = False,
+    ) -> "Rule":
         """The rule with everything that follows from these."""
         least, most = (-(2**63), 2**63 - 1) if field.value_type is ValueType.BIGINT else (-math.inf, math.inf)
         return cls(
@@ -66,6 +92,9 @@ class Rule(msgspec.Struct, frozen=True):
             least if field.min is None or field.min < least else field.min,
             most if field.max is None or field.max > most else field.max,
             active and field.enum is None and field.value_type is not ValueType.TEXT,
+            form,
+            name,
+            computed,
         )
 
     def take(self, value: object) -> Value:
@@ -182,6 +211,12 @@ class Described(msgspec.Struct):
     """The 12 free bytes of the ids of devices that shall have what this one reports, too."""
     places: dict[str, Rule] = {}
     """The rules by path: filled when a document asks for one."""
+    organization: UUID | None = None
+    """Whose it is, as files are told apart."""
+    named: dict[str, Rule] = {}
+    """The rules by the names of attributes: filled by `find_attribute`."""
+    named_shapes: dict[Form, Any] = {}
+    """The same as `shapes`, of messages that name attributes."""
 
     def rule_at(self, path: str) -> Rule | None:
         """The rule of the sensor that lies there, see `types.spellings`."""
@@ -191,6 +226,17 @@ class Described(msgspec.Struct):
         if rule is None and "." in path:
             others = (self.places.get(spelling) for spelling in types.spellings(path))
             rule = next((other for other in others if other is not None), None)
+        return rule
+
+    def find_attribute(self, name: str) -> Rule:
+        """The rule of the sensor that has this name as an attribute. Raises `Refused`."""
+        if not self.named and self.rules:
+            self.named.update(_name_apart([rule for rule in self.rules if rule.active]))
+        rule = self.named.get(name)
+        if rule is None:
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, "the device has no such attribute")
+        if rule.computed:
+            raise Refused(RefusalReason.UNKNOWN_SENSOR, "the attribute is worked out here, from those of other devices")
         return rule
 
     def find(self, ref: str) -> Rule | Component | ListField | NewSensor:
@@ -276,6 +322,18 @@ class Described(msgspec.Struct):
         if not _KEY.fullmatch(ref):
             raise Refused(RefusalReason.UNKNOWN_SENSOR, "no component of the device, and no possible name of a sensor")
         return NewSensor(path=ref, key=ref)
+
+
+def _name_apart(rules: Sequence[Rule]) -> Iterator[tuple[str, Rule]]:
+    """Each with the name of its attribute: of two that would be called the same, the second has a number."""
+    taken: set[str] = set()
+    for rule in sorted(rules, key=lambda rule: (rule.name, rule.path)):
+        name, number = rule.name, 2
+        while name in taken:
+            mark = f"_{number}"
+            name, number = rule.name[: _LONGEST_NAME - len(mark)] + mark, number + 1
+        taken.add(name)
+        yield name, rule
 
 
 def template_rule(component: Component, template: SensorTemplate) -> Rule:

@@ -92,13 +92,16 @@ class Shapes:
     def __init__(self) -> None:
         self._shared: dict[tuple[object, ...], tuple[Form, Shape]] = {}
 
-    def find(self, described: Described, form: Form) -> Shape | None:
-        """What a message of this form must be; None when all such messages need a closer look."""
-        known: dict[Form, Shape | None] = described.shapes
+    def find(self, described: Described, form: Form, *, named: bool = False) -> Shape | None:
+        """What a message of this form must be; None when all such messages need a closer look.
+
+        `named`: what it calls its values are names of attributes, and nothing else.
+        """
+        known: dict[Form, Shape | None] = described.named_shapes if named else described.shapes
         try:
             return known[form]
         except KeyError:
-            shape = _make(described, form)
+            shape = _make_named(described, form) if named else _make(described, form)
         if len(form) <= _LONGEST_FORM:
             if len(known) >= _MOST_FORMS:
                 known.clear()
@@ -134,6 +137,19 @@ def _make(described: Described, form: Form) -> Shape | None:
             rules += [rule for rule, _ in fields]
             picks.append(_picker([name for _, name in fields]))
     return Shape(rules, picks)
+
+
+def _make_named(described: Described, form: Form) -> Shape | None:
+    rules = []
+    for name in form:
+        try:
+            rule = described.find_attribute(str(name))
+        except Refused:
+            return None
+        if rule.form is not None:
+            return None
+        rules.append(rule)
+    return Shape(rules, [None] * len(rules))
 
 
 def _fields(described: Described, component: Component, names: Sequence[str]) -> list[tuple[Rule, str]] | None:

@@ -101,6 +101,17 @@ async def select_states(tx: Tx, tenant: TenantId, selection: Selection, most: in
     return [StatedChannel(channel, state) for channel, state in zip(channels, states, strict=True)]
 
 
+async def select_states_of_many(tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId]) -> list[StatedChannel]:
+    """The channels of devices that have a value, with it."""
+    sql = f"""
+        SELECT d.body -> s.path, {_CHANNEL}
+        FROM sensor s JOIN device_state d ON d.tenant_id = s.tenant_id AND d.device_id = s.device_id
+        WHERE s.tenant_id = %s AND s.device_id = ANY (%s) AND d.body ? s.path
+    """
+    states, channels = await tx.keyed(Channel, sql, tenant, list(device_ids))
+    return [StatedChannel(channel, state) for channel, state in zip(channels, states, strict=True)]
+
+
 async def select_bodies(tx: Tx, tenant: TenantId, device_ids: Sequence[DeviceId]) -> dict[DeviceId, dict[str, State]]:
     """All newest values of devices, by path; devices that have none are left out."""
     sql = "SELECT device_id, body FROM device_state WHERE tenant_id = %s AND device_id = ANY (%s)"

@@ -43,6 +43,8 @@ _event = msgspec.json.Decoder(_Event).decode
 class LightelligenceCodec:
     """The codec of this dialect. Every message is a document, so there is nothing to see at a glance."""
 
+    is_lenient = False
+
     def glance(self, uplink: Uplink) -> Glance | None:
         """See `Codec.glance`."""
         return None

@@ -20,6 +20,8 @@ SUCCESS = {"success": True}
 """What changes without an object of their own answer."""
 MOST_PER_PAGE = 1000
 _NO = frozenset({"", "0", "false", "undefined", "null"})
+_NOTHING = frozenset({"", "undefined", "null"})
+_JSON = ("{", "[", '"')
 _APPLICATION = "/applications/{applicationId}"
 _LINKS: dict[str, dict[str, str]] = {
     "application": {
@@ -108,6 +110,14 @@ def read_number(request: AnyRequest, name: str, default: int, *, least: int = 0,
     return int(text)
 
 
+def read_descending(request: AnyRequest) -> bool:
+    """Whether the newest come first, as they do unless told otherwise. Raises `Invalid`."""
+    direction = (request.query_params.get("sortDirection") or "desc").lower()
+    if direction not in ("asc", "desc"):
+        raise Invalid.field("sortDirection", "is 'asc' or 'desc'", place="query")
+    return direction == "desc"
+
+
 def read_flag(request: AnyRequest, name: str) -> bool:
     """Whether something is asked for: `true`, `True`, `1` or any other text but a plain no."""
     return request.query_params.get(name, "").lower() not in _NO
@@ -116,10 +126,12 @@ def read_flag(request: AnyRequest, name: str) -> bool:
 def read_structure(request: AnyRequest, name: str, schema: str) -> Any:
     """A structured parameter in either encoding, one JSON text or `name[0][key]=value`; None when it is not there.
 
-    Raises `Invalid` when it is not as the contract's schema says.
+    A text that does not look like JSON is that text. Raises `Invalid` when it is not as the contract's schema says.
     """
-    text = request.query_params.get(name)
-    value = decode_json(text.encode()) if text else _read_brackets(request, name)
+    text = request.query_params.get(name, "").strip()
+    value: Any = text if text not in _NOTHING else _read_brackets(request, name)
+    if text[:1] in _JSON:
+        value = decode_json(text.encode())
     if value is not None:
         check(value, schema, where=name)
     return value
@@ -146,8 +158,9 @@ def _lists(value: Any) -> Any:
     """Objects whose members are numbered from 0 are lists."""
     if not isinstance(value, dict):
         return value
-    if list(value) == [str(number) for number in range(len(value))]:
-        return [_lists(each) for each in value.values()]
+    numbers = [str(number) for number in range(len(value))]
+    if value.keys() == set(numbers):
+        return [_lists(value[number]) for number in numbers]
     return {name: _lists(each) for name, each in value.items()}
 
 
@@ -158,7 +171,7 @@ def single(request: AnyRequest, kind: str, id_: UUID, fields: Mapping[str, Any],
     own = to_hex24(id_)
     ids.setdefault(f"{kind}Id", own)
     shown = {name: value for name, value in fields.items() if value is not None}
-    return {**ids, "id": own, **shown, "_type": kind, **_links(request, kind, ids)}
+    return {**ids, "id": own, **shown, "_type": kind, **links(request, kind, ids)}
 
 
 def collection(
@@ -185,7 +198,7 @@ def collection(
         **{name: value for name, value in asked.items() if value is not None},
         **ids,
         "_type": kind,
-        **_links(request, kind, ids),
+        **links(request, kind, ids),
     }
 
 
@@ -199,8 +212,9 @@ def spell_time(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def _links(request: AnyRequest, kind: str, ids: Mapping[str, str]) -> dict[str, Any]:
+def links(request: AnyRequest, kind: str, ids: Mapping[str, str]) -> dict[str, Any]:
+    """`_links`, unless they are not wanted."""
     if request.query_params.get("_links", "true").lower() in _NO:
         return {}
-    links = {name: {"href": path.format_map(ids)} for name, path in _LINKS.get(kind, {}).items()}
-    return {"_links": {**links, "self": {"href": request.scope["path"]}}}
+    known = {name: {"href": path.format_map(ids)} for name, path in _LINKS.get(kind, {}).items()}
+    return {"_links": {**known, "self": {"href": request.scope["path"]}}}

@@ -8,6 +8,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from roadstead.core.bundles import Problem, Unfit
 from roadstead.kernel import errors
 from roadstead.kernel.errors import RoadsteadError
 from roadstead.web.failures import failure_in
@@ -34,15 +35,20 @@ ACCOUNT_LOCKED = "account-locked"
 """The code of an `Unauthenticated` that stops programs from trying again."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a failed request is answered (contract schema `error`)."""
 
     type: str
     message: str
+    validation_errors: list[Problem] = []
+    """What of a bundle does not fit."""
 
 
 def on_failure(request: Request[Any, Any, Any], error: RoadsteadError) -> Response[Failure]:
     """A kind of the core in the words of this dialect."""
+    if isinstance(error, Unfit):
+        failure = Failure("Validation", str(error), error.problems)
+        return Response(failure, status_code=422, media_type="application/json")
     status, kind = next((_KINDS[each] for each in type(error).__mro__ if each in _KINDS), (500, "Internal"))
     headers = {}
     if isinstance(error, (errors.TooMany, errors.Unavailable)):
@@ -50,7 +56,9 @@ def on_failure(request: Request[Any, Any, Any], error: RoadsteadError) -> Respon
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
         kind = "AccountLocked" if error.code == ACCOUNT_LOCKED else kind
-    message = f"{error.what} was not found" if isinstance(error, errors.NotFound) else str(error)
+    message = str(error)
+    if isinstance(error, errors.NotFound):
+        message = f"{error.what[:1].upper()}{error.what[1:]} was not found"
     return _answer(status, kind, message, headers)
 
 

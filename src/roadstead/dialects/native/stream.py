@@ -1,15 +1,12 @@
 """GET /stream: what happens, as it happens, as server-sent events."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 import msgspec
-import structlog
 from litestar import Router, get
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from roadstead.core import streams
 from roadstead.core.streams import Event, Position, read_position
@@ -19,9 +16,7 @@ from roadstead.dialects.native.problems import problem_of
 from roadstead.dialects.native.stream_ws import listen_by_websocket, upgrade_to_websocket
 from roadstead.kernel.errors import RoadsteadError, Unauthenticated
 from roadstead.web.edge import AnyRequest, Edge, credential_of
-from roadstead.web.listening import STALL_S
-
-log = structlog.get_logger()
+from roadstead.web.listening import in_time
 
 _LAST_EVENT_ID = "Last-Event-ID"
 _RETRY_MS = 2_000
@@ -40,23 +35,7 @@ LastEventId = Annotated[
 ]
 
 
-def _in_time(app: ASGIApp) -> ASGIApp:
-    """Gives up a listener that does not take what is sent to it."""
-
-    async def patient(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(STALL_S):
-                await send(message)
-
-        try:
-            await app(scope, receive, send_in_time)
-        except* TimeoutError:
-            log.info("listener stalled", path=scope["path"])
-
-    return patient
-
-
-@get("/", operation_id="stream", media_type="text/event-stream", middleware=[_in_time])
+@get("/", operation_id="stream", media_type="text/event-stream", middleware=[in_time])
 async def listen(
     request: AnyRequest,
     work: Work,

@@ -73,6 +73,8 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 class NativeCodec:
     """The codec of the native dialect."""
 
+    is_lenient = False
+
     def glance(self, uplink: Uplink) -> Glance | None:
         """See `Codec.glance`."""
         if uplink.channel != topics.READINGS or len(uplink.payload) > _LEAST_BYTES:

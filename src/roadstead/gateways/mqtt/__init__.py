@@ -1,7 +1,7 @@
 """The MQTT door: MQTT 3.1.1 and 5 over TCP, TLS and WebSocket. Devices report here and hear what is meant for them.
 
-It is not a broker: nothing a device publishes reaches another one from here. Every message goes to the log, and a
-PUBACK says that it is there, durably.
+It is not a broker: every message goes to the log, and a PUBACK says that it is there, durably. Nothing a device
+publishes reaches another one from here, but for free topics, which some dialects have (`free_topics`).
 """
 
 from roadstead.gateways.mqtt.door import (

@@ -2,15 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
-from roadstead.gateways.mqtt.door import Admission, Hello, Listener, Rejection
+from roadstead.gateways.mqtt.door import Admission, Hello, Listener, Rejection, Route, Verdict
 from roadstead.gateways.mqtt.line import Pause
-from roadstead.gateways.mqtt.packets import V5, V311, Connect
+from roadstead.gateways.mqtt.packets import V5, V311, Connect, Will
 from roadstead.gateways.mqtt.reader import find_frame, read_packet, read_version
 from roadstead.gateways.mqtt.reasons import MalformedPacket, Reason
 from roadstead.gateways.mqtt.registry import REVOKED, Registry
@@ -22,6 +23,7 @@ from roadstead.kernel.errors import Unavailable
 log = structlog.get_logger(__name__)
 
 _CONNECT = 0x10
+_BUSY = frozenset({Pause.ADMITTING, Pause.ASKING})
 
 
 class Connection(asyncio.Protocol):
@@ -38,7 +40,10 @@ class Connection(asyncio.Protocol):
         """Bytes that came and could not be read yet; they can when there are `_needed` of them."""
         self._needed = 0
         self._pauses: set[Pause] = set()
+        self.is_busy = False
+        """Whether something has to be found out before the next packet is looked at."""
         self._admitting: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
 
@@ -66,9 +71,9 @@ class Connection(asyncio.Protocol):
         self.heard_at = self._loop.time()
         if self._is_over:
             return
-        if self._kept or Pause.ADMITTING in self._pauses:
+        if self._kept or self.is_busy:
             self._kept += data
-            if len(self._kept) < self._needed or Pause.ADMITTING in self._pauses:
+            if len(self._kept) < self._needed or self.is_busy:
                 return
             data = bytes(self._kept)
             self._kept.clear()
@@ -112,15 +117,23 @@ class Connection(asyncio.Protocol):
         if not self._pauses and not self._is_over:
             self._transport.pause_reading()
         self._pauses.add(why)
+        self.is_busy = self.is_busy or why in _BUSY
 
     def resume(self, why: Pause) -> None:
         """Go on when there is no other reason not to."""
         if why not in self._pauses:
             return
         self._pauses.discard(why)
+        self.is_busy = not _BUSY.isdisjoint(self._pauses)
         if not self._pauses and not self._is_over:
             self.heard_at = self._loop.time()
             self._transport.resume_reading()
+
+    def wait_for(self, deed: Coroutine[Any, Any, None]) -> None:
+        """Read nothing until this is done. `MalformedPacket` and `Unavailable` end the connection."""
+        self.pause(Pause.ASKING)
+        self._asking = self._loop.create_task(self._do(deed))
+        self._asking.add_done_callback(self._look_after)
 
     def end(self, text: str) -> None:
         """The end, whoever wanted it and for which reason; happens once. What was written still goes out."""
@@ -133,6 +146,8 @@ class Connection(asyncio.Protocol):
             self._session.leave(text)
         elif self._admitting is not None:
             self._admitting.cancel()
+        if self._asking is not None and self._asking is not asyncio.current_task():
+            self._asking.cancel()
         self._transport.close()
         self._timer = self._loop.call_later(self._limits.linger_s, self._transport.abort)
 
@@ -147,17 +162,30 @@ class Connection(asyncio.Protocol):
                 self._needed = frame[1] - at if frame else len(data) - at + 1
                 self._kept += data[at:]
         except MalformedPacket as error:
-            self._registry.metrics.refused.labels("packet", error.reason.label).inc()
-            if self._session is not None:
-                self._session.close(error.reason, str(error))
-            else:
-                self.end(str(error))
+            self._break_off(error)
         if self._registry.is_full:
             self._registry.hold()
         elif self._registry.uplinks.behind and self._session is not None and Pause.SLOWED not in self._pauses:
             # Everybody gets a word in, and nobody more than one: those who say little hardly notice.
             self.pause(Pause.SLOWED)
             self._registry.uplinks.when_caught_up(partial(self.resume, Pause.SLOWED))
+
+    def _break_off(self, error: MalformedPacket) -> None:
+        self._registry.metrics.refused.labels("packet", error.reason.label).inc()
+        if self._session is not None:
+            self._session.close(error.reason, str(error))
+        else:
+            self.end(str(error))
+
+    async def _do(self, deed: Coroutine[Any, Any, None]) -> None:
+        try:
+            await deed
+        except MalformedPacket as error:
+            self._break_off(error)
+        except Unavailable:
+            self.end("cannot find out now what becomes of a packet")
+        self._asking = None
+        self._go_on(Pause.ASKING)
 
     def _read_first(self, data: bytes) -> int:
         """The first packet must be a CONNECT [MQTT-3.1.0-1]; answers where it ends, 0 while it is not whole."""
@@ -211,17 +239,18 @@ class Connection(asyncio.Protocol):
         if isinstance(answer, Rejection):
             self._reject(connect.version, answer)
             return
+        bequest = await self._ask_about(answer, connect.will)
+        if isinstance(bequest, Rejection):
+            self._reject(connect.version, bequest)
+            return
         fingerprint = answer.credential or (sha256(certificate).digest() if certificate is not None else b"")
         if self._registry.was_kicked((answer.key, fingerprint), began_at):
             self._reject(connect.version, Rejection(Reason.NOT_AUTHORIZED, REVOKED))
             return
-        if connect.will is not None and answer.route(connect.will.topic) is None:
-            self._reject(connect.version, Rejection(Reason.NOT_AUTHORIZED, "the topic of the will is not the device's"))
-            return
         self._stop_timer()
-        self._session = Session(self, self._registry, connect, answer, fingerprint)
+        self._session = Session(self, self._registry, connect, answer, fingerprint, bequest)
         self._session.begin()
-        self._read_kept()
+        self._go_on(Pause.ADMITTING)
 
     async def _ask(self, hello: Hello) -> Admission | Rejection:
         try:
@@ -232,6 +261,19 @@ class Connection(asyncio.Protocol):
         except Exception:
             log.exception("the doorkeeper failed", address=hello.address)
             return Rejection(Reason.UNSPECIFIED_ERROR, "something went wrong here")
+
+    async def _ask_about(self, admission: Admission, will: Will | None) -> Route | Verdict | Rejection:
+        """What becomes of the will, should it be published."""
+        if will is None:
+            return Verdict.IGNORED
+        try:
+            async with asyncio.timeout(self._limits.admission_s):
+                found = await admission.find_out(will.topic)
+        except (TimeoutError, Unavailable):
+            return Rejection(Reason.SERVER_UNAVAILABLE, "cannot check the topic of the will now, come back later")
+        if found is Verdict.FORBIDDEN:
+            return Rejection(Reason.NOT_AUTHORIZED, "the topic of the will is not the device's")
+        return found
 
     def _reject(self, version: int, rejection: Rejection) -> None:
         self._registry.metrics.refused.labels("connection", rejection.reason.label).inc()
@@ -246,11 +288,11 @@ class Connection(asyncio.Protocol):
         log.error("a session could not begin", address=self.address, exc_info=error)
         self.end("something went wrong here")
 
-    def _read_kept(self) -> None:
-        """Devices need not wait for the CONNACK before they speak."""
+    def _go_on(self, why: Pause) -> None:
+        """What came meanwhile is read now: devices need not wait, not even for the CONNACK, before they speak."""
         data = bytes(self._kept)
         self._kept.clear()
-        self.resume(Pause.ADMITTING)
+        self.resume(why)
         if data and not self._is_over:
             self._read(data)
 

@@ -5,13 +5,15 @@ The gateway implements none of these; the composition root plugs them in.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
 
+from roadstead.core.free_topics import Place
 from roadstead.core.messages import Uplink
+from roadstead.gateways.mqtt.limits import Limits
 from roadstead.gateways.mqtt.reasons import Reason, return_code
 from roadstead.kernel import ids
 from roadstead.kernel.ids import DeviceId, TenantId
@@ -57,6 +59,51 @@ class Route(NamedTuple):
     """Whether it takes the quick way, see `TopicRules.answers`."""
 
 
+class Verdict(Enum):
+    """What becomes of a message that does not go to the log."""
+
+    FORBIDDEN = "nobody gets it"
+    IGNORED = "it is taken, and of no use"
+    FREE = "everybody in the space gets it who listens"
+    UNKNOWN = "that has to be found out: `House.ask`"
+
+
+class Grant(NamedTuple):
+    """What a filter lets a session hear."""
+
+    topics: tuple[str, ...] = ()
+    """Exact topics that are meant for the device, or for one that it speaks for."""
+    carried: tuple[bytes, ...] = ()
+    """The devices (12 free bytes of their ids) that it speaks for on these topics."""
+    is_free: bool = False
+    """Whether it is about free topics as well."""
+
+
+class House(Protocol):
+    """The rules of one session of a dialect whose topics are no fixed list. What breaks them ends the connection."""
+
+    place: Place
+    """The space whose free topics are meant."""
+
+    def narrow(self, limits: Limits) -> Limits:
+        """The limits of the door, as narrow as this dialect has them."""
+
+    def judge(self, topic: bytes) -> Route | Verdict:
+        """What becomes of a message on a topic, as far as that is known here."""
+
+    async def ask(self, topic: bytes) -> Route | Verdict:
+        """The same for one that is `UNKNOWN`. Raises `Unavailable` when nobody can tell now."""
+
+    async def grant(self, filter_: str) -> Grant | None:
+        """What a filter is about that the session may hear; None when it may not subscribe to it."""
+
+    def count_in(self, about: Route | Verdict) -> None:
+        """A message of the device. Raises `MalformedPacket` when there are too many in this time."""
+
+    def count_out(self) -> None:
+        """A message on a free topic goes to the device. Raises `MalformedPacket` as `count_in`."""
+
+
 class TopicRules(msgspec.Struct, frozen=True, kw_only=True):
     """What one session may publish and hear. Made once per session; afterwards a topic is a comparison of bytes."""
 
@@ -70,6 +117,8 @@ class TopicRules(msgspec.Struct, frozen=True, kw_only=True):
     """Exact topics the device may hear. A filter is granted when it matches at least one of them."""
     drop_forbidden: bool = False
     """Whether MQTT 3.1.1 sessions survive a message to a topic that is not theirs; it is dropped in any case."""
+    house: House | None = None
+    """Asked about every topic that does not stand here, if the dialect has one."""
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,15 +140,25 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
         """The 12 free bytes of the device's id: what sessions are found by."""
         return ids.to_bytes(self.device)
 
-    def route(self, topic: bytes) -> Route | None:
-        """Where a message of this device to `topic` goes; None when it may not publish there."""
+    def judge(self, topic: bytes) -> Route | Verdict:
+        """Where a message of this device to `topic` goes, or what else becomes of it."""
         channel = self.rules.publish.get(topic)
         if channel is not None:
             return Route(self.key, *channel)
         answer = self.rules.answers.get(topic)
         if answer is not None:
             return Route(self.key, *answer, is_answer=True)
-        return self.rules.others(topic) if self.rules.others is not None else None
+        if self.rules.house is not None:
+            return self.rules.house.judge(topic)
+        route = self.rules.others(topic) if self.rules.others is not None else None
+        return Verdict.FORBIDDEN if route is None else route
+
+    async def find_out(self, topic: bytes) -> Route | Verdict:
+        """The same, and never `UNKNOWN`. Raises `Unavailable` when nobody can tell now."""
+        verdict = self.judge(topic)
+        if verdict is Verdict.UNKNOWN and self.rules.house is not None:
+            return await self.rules.house.ask(topic)
+        return verdict
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from roadstead.core.free_topics import FreeTopics
 from roadstead.gateways.mqtt.connection import Connection
 from roadstead.gateways.mqtt.door import Doorkeeper, Listener, Peers, Uplinks
 from roadstead.gateways.mqtt.limits import Limits
@@ -35,11 +36,15 @@ class Gateway:
         answers: Uplinks | None = None,
         peers: Peers | None = None,
         on_hearing: Callable[[bytes], None] | None = None,
+        on_carrying: Callable[[bytes, bytes], None] | None = None,
+        free_topics: FreeTopics | None = None,
     ) -> None:
         """`answers` is the way for what `TopicRules.answers` name (None: that of all others).
 
         `on_hearing` is called with the 12 bytes of a device's id when its session has subscribed to something, and when
-        a kept session with subscriptions goes on: what waits for the device can be delivered now.
+        a kept session with subscriptions goes on: what waits for the device can be delivered now. `on_carrying` is
+        called with a device and the one whose session has subscribed to what is meant for it. `free_topics` is needed
+        where a `TopicRules.house` is.
         """
         self._registry = Registry(
             doorkeeper=doorkeeper,
@@ -47,6 +52,8 @@ class Gateway:
             answers=answers,
             peers=peers,
             on_hearing=on_hearing,
+            on_carrying=on_carrying,
+            free_topics=free_topics,
             metrics=metrics,
             limits=limits,
         )
@@ -102,6 +109,10 @@ class Gateway:
     def find(self, device: bytes) -> LiveSession | None:
         """The session that a device (the 12 bytes of its id) has in this process."""
         return self._registry.live.get(device)
+
+    def find_carriers(self, device: bytes) -> list[LiveSession]:
+        """The sessions of others in this process that have subscribed to what is meant for a device; newest first."""
+        return self._registry.find_carriers(device)
 
     def deliver(
         self,

@@ -24,6 +24,8 @@ class Message(msgspec.Struct, kw_only=True, eq=False):
     key: str = ""
     """Names what the message is about, for instance a command's id: one that still waits is replaced by a newer one."""
     done: Done | None = None
+    heard: Heard | None = None
+    """How it goes out, when that does not depend on what the session has subscribed to by then."""
     packet_id: int = 0
     """Not 0 once it was sent."""
 
@@ -80,7 +82,7 @@ class Outbox:
         """
         if message.key and self._join(message):
             return True
-        is_heard = message.topic in self._heard
+        is_heard = message.heard is not None or message.topic in self._heard
         if not self._make_room(message.size):
             if is_heard and message.qos:
                 return False
@@ -101,7 +103,7 @@ class Outbox:
         parts, count = bytearray(), 0
         while self._queue and len(parts) < most_bytes:
             message = self._queue[0]
-            heard = self._heard.get(message.topic)
+            heard = message.heard or self._heard.get(message.topic)
             if heard is None and not message.packet_id:
                 self._unheard.append(self._queue.popleft())  # unsubscribed meanwhile
                 continue

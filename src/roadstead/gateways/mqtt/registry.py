@@ -15,7 +15,9 @@ from uuid import UUID
 
 import msgspec
 
+from roadstead.core.free_topics import FreeTopics
 from roadstead.gateways.mqtt.door import Doorkeeper, Peers, Uplinks
+from roadstead.gateways.mqtt.free_topics import Guest, Halls
 from roadstead.gateways.mqtt.limits import Limits
 from roadstead.gateways.mqtt.line import Pause
 from roadstead.gateways.mqtt.metrics import Metrics
@@ -63,6 +65,17 @@ class LiveSession(Protocol):
         """Stop reading from the device, or go on when there is no other reason not to."""
 
 
+class Way(Protocol):
+    """Where messages of devices go."""
+
+    @property
+    def full(self) -> bool:
+        """Whether as much waits there as may wait."""
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call once, as soon as it is no longer full."""
+
+
 class Caller(Protocol):
     """A connection, of a session or not yet."""
 
@@ -92,14 +105,21 @@ class Registry:
         answers: Uplinks | None = None,
         peers: Peers | None,
         on_hearing: Callable[[bytes], None] | None = None,
+        on_carrying: Callable[[bytes, bytes], None] | None = None,
+        free_topics: FreeTopics | None = None,
         metrics: Metrics,
         limits: Limits,
     ) -> None:
-        """`answers`: the way that `TopicRules.answers` take; `on_hearing` is told of a device that hears more now."""
+        """`answers`: the way that `TopicRules.answers` take; `on_hearing` is told of a device that hears more now, and
+        `on_carrying` of one that another one hears for.
+        """
         self.doorkeeper = doorkeeper
         self.uplinks = uplinks
         self.answers = answers or uplinks
         self.on_hearing = on_hearing or (lambda _: None)
+        self._on_carrying = on_carrying or (lambda *_: None)
+        self._free_topics = free_topics
+        self.halls = Halls(free_topics) if free_topics is not None else None
         self.metrics = metrics
         self.limits = limits
         self.shares = Shares(
@@ -118,7 +138,30 @@ class Registry:
         self._parked_bytes = 0
         self._by_fingerprint: dict[bytes, set[LiveSession]] = {}
         self._kicked_at: dict[bytes, float] = {}
+        self._carriers: dict[bytes, dict[Guest, None]] = {}
         self._number = 0
+
+    @property
+    def free_topics(self) -> FreeTopics:
+        """The way of what is said on free topics: there is one where there are houses."""
+        assert self._free_topics is not None
+        return self._free_topics
+
+    def carry(self, device: bytes, guest: Guest) -> None:
+        """A session hears what is meant for another device."""
+        self._carriers.setdefault(device, {})[guest] = None
+        self._on_carrying(device, guest.key)
+
+    def uncarry(self, device: bytes, guest: Guest) -> None:
+        """It does so no longer."""
+        carriers = self._carriers.get(device, {})
+        carriers.pop(guest, None)
+        if not carriers:
+            self._carriers.pop(device, None)
+
+    def find_carriers(self, device: bytes) -> list[LiveSession]:
+        """The sessions that have subscribed to what is meant for another device, the last one first."""
+        return [self.live[guest.key] for guest in reversed(self._carriers.get(device, {})) if guest.key in self.live]
 
     def next_number(self) -> int:
         """Counts the sessions of this process."""
@@ -210,7 +253,9 @@ class Registry:
     @property
     def is_full(self) -> bool:
         """Whether as much waits for the log as may wait."""
-        return self.uplinks.full or self.answers.full
+        # Asked after each portion: written out, because a loop costs more than all there is to ask.
+        free_topics = self._free_topics
+        return self.uplinks.full or self.answers.full or (free_topics is not None and free_topics.full)
 
     def hold(self) -> None:
         """The log cannot keep up: no session reads until it can."""
@@ -222,7 +267,8 @@ class Registry:
         self._release_later()
 
     def _release_later(self) -> None:
-        (self.answers if self.answers.full else self.uplinks).when_room(self._release)
+        ways: list[Way] = [self.answers, *([] if self._free_topics is None else [self._free_topics])]
+        next((way for way in ways if way.full), self.uplinks).when_room(self._release)
 
     def _release(self) -> None:
         if self.is_full:

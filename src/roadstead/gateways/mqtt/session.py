@@ -3,16 +3,15 @@
 import asyncio
 import struct
 import time
-from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 
 import msgspec
 import structlog
 
+from roadstead.core.free_topics import Said
 from roadstead.core.messages import CONNECTED, DISCONNECTED, REFUSED, SESSION, RefusalNotice, SessionNotice, Uplink
-from roadstead.gateways.mqtt.asides import Asides
-from roadstead.gateways.mqtt.door import Admission
+from roadstead.gateways.mqtt.door import Admission, House, Route, Verdict
+from roadstead.gateways.mqtt.hearing import Hearing
 from roadstead.gateways.mqtt.line import Line, Pause
 from roadstead.gateways.mqtt.outbox import Message, Outbox
 from roadstead.gateways.mqtt.packets import (
@@ -32,11 +31,11 @@ from roadstead.gateways.mqtt.packets import (
     Unsuback,
     Unsubscribe,
 )
+from roadstead.gateways.mqtt.publishing import Publishing
 from roadstead.gateways.mqtt.reader import find_frame, read_packet
-from roadstead.gateways.mqtt.reasons import SUBSCRIPTION_REFUSED, MalformedPacket, Reason, protocol_error
-from roadstead.gateways.mqtt.refused import RefusedMessages, make_notice, read_roughly
+from roadstead.gateways.mqtt.reasons import MalformedPacket, Reason, protocol_error
 from roadstead.gateways.mqtt.registry import Parked, Registry
-from roadstead.gateways.mqtt.subscriptions import Subscriptions
+from roadstead.gateways.mqtt.subscriptions import Heard
 from roadstead.gateways.mqtt.terms import agree, explanation, welcome
 from roadstead.gateways.mqtt.writer import write_packet
 
@@ -60,8 +59,15 @@ class Session:
     """
 
     def __init__(
-        self, line: Line, registry: Registry, connect: Connect, admission: Admission, fingerprint: bytes
+        self,
+        line: Line,
+        registry: Registry,
+        connect: Connect,
+        admission: Admission,
+        fingerprint: bytes,
+        bequest: Route | Verdict,
     ) -> None:
+        """`bequest` is what becomes of the will, should it be published."""
         self.key = admission.key
         self.tenant = admission.tenant
         self.organization = admission.organization
@@ -70,7 +76,8 @@ class Session:
         self.opened_at = time.time_ns() // 1_000_000
         self._line = line
         self._registry = registry
-        self._limits = registry.limits
+        house = admission.rules.house
+        self._limits = house.narrow(registry.limits) if house is not None else registry.limits
         self._metrics = registry.metrics
         self._uplinks = registry.uplinks
         self._share = registry.shares.of(admission.tenant)
@@ -81,21 +88,24 @@ class Session:
         self._terms = agree(connect, self._limits, assigned_id=str(admission.device))
         self._number = registry.next_number()
         self.name = f"{registry.name}/{self._number}"
-        self._subscriptions = Subscriptions(admission.rules.hear)
+        self._hearing = Hearing(admission, self._version, self._limits, self._metrics, registry.halls)
         self._outbox = Outbox(
-            self._subscriptions.heard,
+            self._hearing.topics.heard,
             most_messages=self._limits.outgoing_messages,
             most_bytes=self._limits.outgoing_bytes,
         )
         self._will = connect.will
-        self._aliases: dict[int, bytes] = {}
+        self._bequest = bequest
         self._received = 0
         """QoS 1 messages handed to the log; of them ..."""
         self._stored = 0
         """... it has these."""
-        self._asides = Asides(self._acknowledge, self.failed)
-        """QoS 1 messages that were refused, or take the way of answers."""
-        self._refused = RefusedMessages(self._tell_refused)
+        self._heard = 0
+        """Messages of any kind from the device; ..."""
+        self._told = 0
+        """... and to it."""
+        self._publishing = Publishing(self, line, registry, admission, self._limits, version=self._version)
+        self._asides = self._publishing.asides
         self._probe: tuple[int, float] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
@@ -111,8 +121,8 @@ class Session:
         terms = self._terms
         parked = self._registry.enter(self, client_id=terms.client_id, clean_start=self._connect.clean_start)
         if parked is not None:
-            self._subscriptions, self._outbox = parked.subscriptions, parked.outbox
-            self._subscriptions.change_topics(self._admission.rules.hear)
+            self._hearing.topics, self._outbox = parked.subscriptions, parked.outbox
+            self._hearing.topics.change_topics(self._admission.rules.hear)
         self._outbox.start(version=self._version, window=terms.send_window, packet_bytes=terms.packet_bytes)
         self._metrics.sessions.labels(self._line.listener).inc()
         self._notify(CONNECTED)
@@ -125,7 +135,7 @@ class Session:
             self._line.pause(Pause.HELD)
         self._share.enter(self)
         self.flush()
-        if len(self._subscriptions):
+        if len(self._hearing.topics):
             self._registry.on_hearing(self.key)
 
     # --- from the device ----------------------------------------------------------------------------------------------
@@ -158,7 +168,7 @@ class Session:
                     start, end = frame
             if end - at > most:
                 error = MalformedPacket(f"a packet has more than {most} bytes", Reason.PACKET_TOO_LARGE)
-                self._refuse(error, data[at], data[start:], end - start)
+                self._publishing.refuse(error, data[at], data[start:], end - start)
                 raise error
             if end > size:
                 break
@@ -187,7 +197,10 @@ class Session:
             received = self._received
             if self._is_over:
                 return size
+            if self._line.is_busy:
+                break
         self._received = received
+        self._heard += messages
         self._metrics.messages_in += messages
         self._metrics.bytes_in += at
         if at:
@@ -195,6 +208,19 @@ class Session:
         if received > self._stored or self._asides:
             self._look_at_backlog(self._in_flight)
         return at
+
+    @property
+    def behind(self) -> int:
+        """QoS 1 messages handed to the log that it does not have yet."""
+        return self._received - self._stored
+
+    def hand_over(self, uplink: Uplink, packet_id: int) -> None:
+        """Take a message to the log as all others, QoS 0 when it has no number."""
+        if packet_id:
+            self._received += 1
+            self._uplinks.add(uplink, self, _PUBACK | packet_id)
+        else:
+            self._uplinks.add(uplink, None, 0)
 
     @property
     def _in_flight(self) -> int:
@@ -215,13 +241,14 @@ class Session:
         try:
             self._take(read_packet(first, body, self._version))
         except MalformedPacket as error:
-            self._refuse(error, first, body, len(body))
+            self._publishing.refuse(error, first, body, len(body))
             raise
 
     def _take(self, packet: Packet) -> None:
         match packet:
             case Publish():
-                self._take_publish(packet)
+                self._heard += 1
+                self._publishing.take(packet)
             case Puback():
                 self._outbox.acknowledge(packet.packet_id, arrived=packet.reason < Reason.UNSPECIFIED_ERROR)
                 self.flush()
@@ -230,7 +257,8 @@ class Session:
             case Subscribe():
                 self._subscribe(packet)
             case Unsubscribe():
-                self._unsubscribe(packet)
+                # [MQTT-3.10.4-4]
+                self._send(Unsuback(packet.packet_id, self._hearing.unsubscribe(packet, self)))
             case Disconnect():
                 self._take_disconnect(packet)
             # Steps of QoS 2, which no session here has agreed on: left over from one with another server.
@@ -243,95 +271,21 @@ class Session:
             case _:
                 raise protocol_error(f"a {type(packet).__name__.upper()} must not come now")  # [MQTT-3.1.0-2]
 
-    def _take_publish(self, packet: Publish) -> None:
-        self._metrics.messages_in += 1
-        if packet.qos > 1:
-            raise MalformedPacket("QoS 2 is not offered", Reason.QOS_NOT_SUPPORTED)  # [MQTT-3.2.2-11]
-        if packet.properties.subscription_ids:
-            raise protocol_error("a device does not send subscription identifiers")  # [MQTT-3.3.4-6]
-        topic = self._resolve_alias(packet)
-        route = self._admission.route(topic)
-        if route is None:
-            self._forbid(packet, topic)
-            return
-        now = time.time_ns() // 1_000_000
-        uplink = Uplink(self._admission.tenant, route.device, route.dialect, route.channel, now, packet.payload)
-        if not packet.qos:
-            (self._registry.answers if route.is_answer else self._uplinks).add(uplink, None, 0)
-        elif route.is_answer:
-            # It goes to a stream of its own; its PUBACK keeps its place among the others.
-            self._asides.expect(
-                write_packet(Puback(packet.packet_id), self._version), behind=self._received - self._stored
-            )
-            self._registry.answers.add(uplink, self._asides, packet.packet_id)
-        else:
-            self._received += 1
-            self._uplinks.add(uplink, self, _PUBACK | packet.packet_id)
-
-    def _resolve_alias(self, packet: Publish) -> bytes:
-        alias = packet.properties.topic_alias
-        if alias is None:
-            return packet.topic
-        if alias > self._limits.topic_aliases:
-            raise MalformedPacket("a topic alias is larger than agreed", Reason.TOPIC_ALIAS_INVALID)
-        if packet.topic:
-            self._aliases[alias] = packet.topic
-        elif alias not in self._aliases:
-            raise protocol_error("a topic alias was never set")
-        return self._aliases[alias]
-
-    def _forbid(self, packet: Publish, topic: bytes) -> None:
-        """A message to a topic that is not the device's own: nobody gets it."""
-        self._metrics.refused.labels("message", "topic").inc()
-        name, payload = topic.decode()[:100], packet.payload
-        text = "published to a topic that is not the device's own"
-        self._refused.add(make_notice(Reason.NOT_AUTHORIZED, text, topic, payload, size_bytes=len(payload)))
-        if self._version < V5 and not self._admission.rules.drop_forbidden:
-            self.close(Reason.NOT_AUTHORIZED, f"published to {name}, which is not its topic")
-            return
-        if not packet.qos:
-            return
-        answer = write_packet(Puback(packet.packet_id, Reason.NOT_AUTHORIZED), self._version)
-        if self._in_flight:
-            self._asides.refuse(answer, behind=self._received - self._stored)
-        else:
-            self._line.write(answer)
-
-    def _refuse(self, error: MalformedPacket, first: int, body: bytes, length: int) -> None:
-        """A packet of `length` bytes, of which `body` is here, ends the connection; of a message its owner reads."""
-        if first >> 4 == _PUBLISH_TYPE:
-            topic, payload = read_roughly(first, body, self._version)
-            size_bytes = max(length - len(body) + len(payload), 0)
-            self._refused.add(make_notice(error.reason, str(error), topic, payload, size_bytes=size_bytes))
-
     def _subscribe(self, packet: Subscribe) -> None:
-        identifier = (packet.properties.subscription_ids or (0,))[0]
-        codes = bytearray()
-        for wanted in packet.subscriptions:
-            objection = self._find_objection(wanted.filter)
-            if objection is None:
-                codes.append(self._subscriptions.add(wanted, identifier))
-                continue
-            self._metrics.refused.labels("subscription", objection.label).inc()
-            codes.append(objection if self._version == V5 else SUBSCRIPTION_REFUSED)
-        self._send(Suback(packet.packet_id, bytes(codes)))  # [MQTT-3.8.4-1] [MQTT-3.8.4-6]
+        house = self._admission.rules.house
+        if house is None:
+            self._confirm(packet, self._hearing.subscribe(packet))
+        else:
+            self._line.wait_for(self._ask_and_subscribe(packet, house))
+
+    async def _ask_and_subscribe(self, packet: Subscribe, house: House) -> None:
+        self._confirm(packet, await self._hearing.ask(packet, house, self, self._registry))
+
+    def _confirm(self, packet: Subscribe, codes: bytes) -> None:
+        self._send(Suback(packet.packet_id, codes))  # [MQTT-3.8.4-1]
         self._outbox.listen()
         self.flush()
         self._registry.on_hearing(self.key)
-
-    def _find_objection(self, filter_: str) -> Reason | None:
-        if filter_.startswith("$share/"):
-            return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
-        if not self._subscriptions.is_allowed(filter_):
-            return Reason.NOT_AUTHORIZED
-        if filter_ not in self._subscriptions and len(self._subscriptions) >= self._limits.subscriptions:
-            return Reason.QUOTA_EXCEEDED
-        return None
-
-    def _unsubscribe(self, packet: Unsubscribe) -> None:
-        removed = [self._subscriptions.remove(filter_) for filter_ in packet.filters]
-        codes = bytes(Reason.SUCCESS if each else Reason.NO_SUBSCRIPTION_EXISTED for each in removed)
-        self._send(Unsuback(packet.packet_id, codes))  # [MQTT-3.10.4-4]
 
     def _take_disconnect(self, packet: Disconnect) -> None:
         asked_s = packet.properties.session_expiry_s
@@ -356,12 +310,13 @@ class Session:
         if self._asides:
             self._asides.pass_by(tokens)
         else:
-            self._acknowledge(struct.pack(f">{len(tokens)}I", *tokens))
+            self.acknowledge(struct.pack(f">{len(tokens)}I", *tokens))
         if self._probe is not None and self._stored >= self._probe[0]:
             self._metrics.acknowledgement.observe(self._loop.time() - self._probe[1])
             self._probe = None
 
-    def _acknowledge(self, pubacks: bytes) -> None:
+    def acknowledge(self, pubacks: bytes) -> None:
+        """Write PUBACKs whose turn it is."""
         if self._is_over:
             return
         if pubacks:
@@ -377,7 +332,7 @@ class Session:
 
     def hears(self, topic: str) -> bool:
         """Whether the device has subscribed to it."""
-        return topic in self._subscriptions.heard
+        return topic in self._hearing.topics.heard
 
     def deliver(self, message: Message) -> bool:
         """Send a message as soon as the device can take it; False when the session is over, now or for this reason."""
@@ -389,12 +344,25 @@ class Session:
         self.flush()
         return True
 
+    def overhear(self, said: Said, heard: Heard) -> None:
+        """Something was said on a free topic that the device listens to."""
+        house = self._admission.rules.house
+        if self._is_over or house is None:
+            return
+        try:
+            house.count_out()
+        except MalformedPacket as error:
+            self.close(error.reason, str(error))
+        else:
+            self.deliver(Message(topic=said.topic, payload=said.payload, qos=said.qos, heard=heard))
+
     def flush(self) -> None:
         """Write what waits, as far as the device keeps up."""
         while not self._is_over and not self._line.is_congested:
             packets, count = self._outbox.take(_WRITE_BYTES)
             if not count:
                 return
+            self._told += count
             self._metrics.messages_out += count
             self._metrics.bytes_out += len(packets)
             self._line.write(packets)
@@ -416,9 +384,11 @@ class Session:
 
     def _notify(self, channel: str, reason: str = "") -> None:
         """Tell the log that the device came or went, in one order with its messages."""
-        self._say(channel, SessionNotice(self._registry.name, self._number, reason, self._line.address))
+        notice = SessionNotice(self._registry.name, self._number, reason, self._line.address, self._heard, self._told)
+        self._say(channel, notice)
 
-    def _tell_refused(self, notice: RefusalNotice) -> None:
+    def tell_refused(self, notice: RefusalNotice) -> None:
+        """Tell the log of a message that was refused."""
         self._say(REFUSED, notice)
 
     def _say(self, channel: str, notice: SessionNotice | RefusalNotice) -> None:
@@ -448,19 +418,22 @@ class Session:
             if timer is not None:
                 timer.cancel()
         self._share.leave(self)
+        self._hearing.end(self, self._registry)
         self._metrics.sessions.labels(self._line.listener).dec()
         expiry_s = self._terms.expiry_s
-        will, delay_s = self._last_words(), self._connect.will.properties.will_delay_s if self._connect.will else 0
+        will, delay_s = None, self._connect.will.properties.will_delay_s if self._connect.will else 0
+        if self._will is not None:
+            will = self._publishing.last_words(self._will, self._bequest)
         if will is not None and not (delay_s and expiry_s):
             will()
             will = None
-        self._refused.close()
+        self._publishing.end()
         self._notify(DISCONNECTED, text)
         parked = None
         if expiry_s:
             parked = Parked(
                 client_id=self._terms.client_id,
-                subscriptions=self._subscriptions,
+                subscriptions=self._hearing.topics,
                 outbox=self._outbox,
                 publish_will=will,
                 will_delay_s=delay_s or 0,
@@ -468,15 +441,6 @@ class Session:
         self._registry.leave(self, parked, expiry_s=expiry_s)
         if parked is None:
             self._outbox.abandon()
-
-    def _last_words(self) -> Callable[[], None] | None:
-        """How to publish the will: as if the device had said it now."""
-        route = self._admission.route(self._will.topic) if self._will is not None else None
-        if self._will is None or route is None:
-            return None
-        now = time.time_ns() // 1_000_000
-        uplink = Uplink(self._admission.tenant, route.device, route.dialect, route.channel, now, self._will.payload)
-        return partial((self._registry.answers if route.is_answer else self._uplinks).add, uplink, None, 0)
 
     def _check_keep_alive(self) -> None:
         """[MQTT-3.1.2-22]: one and a half times the keep-alive without a word. Not while it is us who do not listen."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from roadstead.gateways.mqtt.packets import Subscription
-from roadstead.gateways.mqtt.topics import matches
+from roadstead.kernel.topics import matches
 
 
 class Heard(NamedTuple):
@@ -34,6 +34,10 @@ class Subscriptions:
 
     def __contains__(self, filter_: str) -> bool:
         return filter_ in self._filters
+
+    def allow(self, topics: Iterable[str]) -> None:
+        """These are meant for the session as well."""
+        self._topics |= dict.fromkeys(topics)
 
     def is_allowed(self, filter_: str) -> bool:
         """Whether a filter is about anything that this session may hear."""

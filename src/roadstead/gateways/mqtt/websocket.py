@@ -17,7 +17,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from roadstead.gateways.layer import Layer, ProtocolFactory
 from roadstead.gateways.mqtt.limits import Limits
 
-PATH = "/mqtt"
+PATHS = frozenset({"/mqtt", "/"})
 SUBPROTOCOL = "mqtt"
 
 
@@ -71,8 +71,8 @@ class _WebSocketLayer(Layer):
 
     def _answer_request(self, request: Request) -> None:
         path = request.target.partition("?")[0]
-        if path != PATH or SUBPROTOCOL not in request.subprotocols:
-            status = 404 if path != PATH else 400
+        if path not in PATHS or SUBPROTOCOL not in request.subprotocols:
+            status = 404 if path not in PATHS else 400
             self._answer(RejectConnection(status_code=status, headers=[(b"content-length", b"0")]))
             self._finish()
             return

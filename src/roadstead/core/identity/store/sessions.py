@@ -89,8 +89,10 @@ async def revoke_session(tx: Tx, tenant: TenantId, session: UUID, at: datetime) 
 
 
 async def revoke_sessions_of_person(tx: Tx, person: UserId, at: datetime, *, but: UUID | None = None) -> int:
-    """All sessions of a person in all organizations, and those of the realm; says how many were open."""
+    """All sessions of a person in all organizations, those of the realm, and tokens of signing in; says how many of the
+    first were open."""
     open_ones = "revoked_at IS NULL AND id IS DISTINCT FROM %s"
+    await tx.run("DELETE FROM person_token WHERE person_id = %s AND name IS NULL", person)
     await tx.run(f"UPDATE realm_session SET revoked_at = %s WHERE person_id = %s AND {open_ones}", at, person, but)
     return await tx.run(f"UPDATE session SET revoked_at = %s WHERE person_id = %s AND {open_ones}", at, person, but)
 

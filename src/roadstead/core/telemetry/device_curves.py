@@ -1,0 +1,210 @@
+"""Attributes of many devices as points: raw or boiled down, an answer for all of them from one query of the store."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from roadstead.core import registry
+from roadstead.core.messages import Value
+from roadstead.core.operation import operation
+from roadstead.core.ports import Curve, CurvePoint, Function, Series, Span, TimeAt
+from roadstead.core.registry import Attribute, DataType, Device
+from roadstead.core.telemetry.model import value_of
+from roadstead.core.work import Work
+from roadstead.kernel.actor import Grant
+from roadstead.kernel.errors import Invalid
+from roadstead.kernel.filter import Filter
+from roadstead.kernel.ids import DeviceId
+from roadstead.kernel.page import PageQuery
+from roadstead.kernel.time import from_millis
+
+MOST_DEVICES = 10_000
+"""That one query may be about."""
+MOST_POINTS = 750_000
+"""Values in one answer."""
+
+_COUNTED = frozenset({Function.COUNT, Function.FIRST, Function.LAST})
+_RECKONED = _COUNTED | {
+    Function.AVG, Function.MIN, Function.MAX, Function.SUM, Function.MEDIAN, Function.STDDEV,
+}  # fmt: skip
+_AS_REPORTED = frozenset({Function.FIRST, Function.LAST, None})
+
+
+class CurvesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted of some devices."""
+
+    span: Span
+    step_ms: int | None = None
+    """How long a bucket is; None: the span is one."""
+    function: Function | TimeAt | None = None
+    """None: points as they are."""
+    attributes: Sequence[str] | None = None
+    """None: all that the function says something of."""
+    limit: int | None = None
+    """Of the points of each device, from the beginning of the order."""
+    descending: bool = False
+
+    def check(self) -> None:
+        """Raises `Invalid` with the name of what does not go."""
+        if self.step_ms is not None and self.step_ms < 1:
+            raise Invalid.field("resolution", "takes a positive number of milliseconds", code="range")
+        if self.limit is not None and self.limit < 1:
+            raise Invalid.field("limit", "takes a positive number", code="range")
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """The values of attributes at one instant; of buckets when they begin."""
+
+    at: int
+    """In ms since 1970."""
+    values: dict[str, Value]
+
+
+class DeviceRows(msgspec.Struct, frozen=True):
+    """What of one device was found."""
+
+    device: Device
+    rows: list[Row]
+    blobs: dict[str, Attribute] = {}
+    """Attributes of which values stand for files, by name, where these are values as they were reported."""
+
+
+class LastValue(msgspec.Struct, frozen=True):
+    """The newest point of an attribute."""
+
+    attribute: Attribute
+    at: int
+    """In ms since 1970."""
+    value: Value
+
+
+@operation(Grant.READINGS_READ)
+async def read_curves(work: Work, where: Filter, query: CurvesQuery) -> list[DeviceRows]:
+    """Attributes of the devices that a filter is true for; devices without a point have no rows.
+
+    Raises `Invalid` for an attribute of which the function says nothing on any of them, and for too many devices;
+    `TooLarge` for too many points.
+    """
+    query.check()
+    devices = await load_curve_devices(work, where)
+    attributes = await _choose_attributes(work, devices, query)
+    by_series = {
+        Series(device_id, attribute.path): attribute for device_id, chosen in attributes.items() for attribute in chosen
+    }
+    raw = query.function is None
+    curves = await work.ports.telemetry.curves(
+        work.tenant_id,
+        list(by_series),
+        query.span,
+        step_ms=query.step_ms,
+        function=query.function,
+        newest=query.limit if raw and query.descending else None,
+        oldest=query.limit if raw and not query.descending else None,
+        most=MOST_POINTS,
+    )
+    found: dict[DeviceId, list[tuple[Attribute, Curve]]] = {device.id: [] for device in devices}
+    for curve in curves:
+        found[curve.series.device].append((by_series[curve.series], curve))
+    return [
+        DeviceRows(device, _rows(found[device.id], query), _blobs(attributes[device.id], query)) for device in devices
+    ]
+
+
+@operation(Grant.READINGS_READ)
+async def read_last_values(
+    work: Work, where: Filter, attribute: str, before: datetime | None
+) -> dict[DeviceId, LastValue]:
+    """The newest point of an attribute of each device that a filter is true for and that has one, until `before`."""
+    devices = await load_curve_devices(work, where)
+    known = await registry.find_attributes(work, [device.id for device in devices])
+    by_series = {
+        Series(device_id, each.path): each
+        for device_id, all_ in known.items()
+        for each in all_
+        if each.name == attribute
+    }
+    if before is None:
+        points = await work.ports.telemetry.latest(work.tenant_id, list(by_series))
+        newest = {Series(point.device, point.path): CurvePoint(point.at, point.number, point.text) for point in points}
+    else:
+        span = Span(from_millis(0), before)
+        curves = await work.ports.telemetry.curves(
+            work.tenant_id, list(by_series), span, step_ms=None, function=None, newest=1, most=MOST_POINTS
+        )
+        newest = {curve.series: curve.points[-1] for curve in curves}
+    last = {}
+    for series, point in newest.items():
+        attribute_ = by_series[series]
+        value = value_of(attribute_.data_type.value_type, point.number, point.text)
+        last[series.device] = LastValue(attribute_, point.at, value)
+    return last
+
+
+async def load_curve_devices(work: Work, where: Filter) -> list[Device]:
+    """The devices that a filter is true for. Raises `Invalid` when they are more than one query may be about."""
+    page = await registry.search_devices(work, where, [], PageQuery(limit=MOST_DEVICES))
+    if page.next_cursor is not None:
+        raise Invalid(f"a query may be about {MOST_DEVICES} devices: ask for fewer", code="range")
+    return page.items
+
+
+async def _choose_attributes(
+    work: Work, devices: Sequence[Device], query: CurvesQuery
+) -> dict[DeviceId, list[Attribute]]:
+    known = await registry.find_attributes(work, [device.id for device in devices])
+    if query.attributes is None:
+        return {id_: [each for each in all_ if _fits(each, query.function)] for id_, all_ in known.items()}
+    wanted = set(query.attributes)
+    named = {id_: [each for each in all_ if each.name in wanted] for id_, all_ in known.items()}
+    chosen = {id_: [each for each in all_ if _fits(each, query.function)] for id_, all_ in named.items()}
+    there, fitting = _names(named), _names(chosen)
+    for name in query.attributes:
+        if name in there and name not in fitting:
+            detail = f"'{name}' is no number: there is only its COUNT, FIRST and LAST"
+            raise Invalid.field("attributes", detail, code="function-does-not-fit")
+    return chosen
+
+
+def _names(attributes: Mapping[DeviceId, Sequence[Attribute]]) -> set[str]:
+    return {each.name for all_ in attributes.values() for each in all_}
+
+
+def _fits(attribute: Attribute, function: Function | TimeAt | None) -> bool:
+    if function is None or isinstance(function, TimeAt):
+        return True
+    return function in (_RECKONED if attribute.data_type in (DataType.NUMBER, DataType.BOOLEAN) else _COUNTED)
+
+
+def _rows(curves: Sequence[tuple[Attribute, Curve]], query: CurvesQuery) -> list[Row]:
+    """Points of one instant together, in the order of the query."""
+    if len(curves) == 1:
+        [(attribute, curve)] = curves
+        name = attribute.name
+        rows = [Row(at, {name: value}) for at, value in _values(attribute, curve.points, query.function)]
+    else:
+        merged: dict[int, dict[str, Value]] = {}
+        for attribute, curve in curves:
+            for at, value in _values(attribute, curve.points, query.function):
+                merged.setdefault(at, {})[attribute.name] = value
+        rows = [Row(at, merged[at]) for at in sorted(merged)]
+    if query.descending:
+        rows.reverse()
+    return rows if query.limit is None else rows[: query.limit]
+
+
+def _blobs(attributes: Sequence[Attribute], query: CurvesQuery) -> dict[str, Attribute]:
+    if query.function not in _AS_REPORTED:
+        return {}
+    return {each.name: each for each in attributes if each.data_type is DataType.BLOB}
+
+
+def _values(
+    attribute: Attribute, points: Iterable[CurvePoint], function: Function | TimeAt | None
+) -> Iterable[tuple[int, Value]]:
+    if function in _AS_REPORTED:
+        type_ = attribute.data_type.value_type
+        return ((point.at, value_of(type_, point.number, point.text)) for point in points)
+    if function is Function.COUNT or isinstance(function, TimeAt):
+        return ((point.at, int(point.number or 0)) for point in points)
+    return ((point.at, point.number) for point in points if point.number is not None)
