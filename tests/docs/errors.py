@@ -34,6 +34,7 @@ MEANINGS = {
     "internal": "a fault of ours; our log has it under the `requestId`",
     "invalid-request": "the request cannot be parsed",
     "invalid-state": "not in the state in which it is now",
+    "job-running": "one job of this kind at a time; wait for the end of the other",
     "last-owner": "an organization keeps at least one owner",
     "method-not-allowed": "the path is there, with other methods",
     "name-taken": "a value that must be unique is in use; `errors` says which",

@@ -20,7 +20,7 @@ _ANYTHING = "…"
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SECRET = re.compile(r"(sk_live_)?[0-9A-Za-z_-]{40,}|[0-9A-F]{38,40}|[0-9a-f]{8}-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
+_SECRET = re.compile(r"(sk_live_)?[0-9A-Za-z_-]{40,}|[0-9A-F]{38,40}|[0-9a-f]{8}(-[0-9a-f]+){4}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)")
 _VARYING_TIME = re.compile(rf'("(?:\w+At|at|notBefore|notAfter)":\s*"){_TIME.pattern}')
 _NUMBER = re.compile(r"\d[\d,.]*")

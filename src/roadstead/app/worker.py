@@ -39,6 +39,7 @@ from roadstead.workers.rules import RuleWorker
 from roadstead.workers.searching import SearchIndexer
 from roadstead.workers.signing_keys import run_key_rotation
 from roadstead.workers.state import StateProjection
+from roadstead.workers.system_devices import SystemWorker
 from roadstead.workers.timers import TimerWorker
 from roadstead.workers.turns import Turn
 
@@ -90,6 +91,7 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
             CommandTimers(parts.system_database).run(),
             SearchIndexer(parts.system_database).run(),
             TimerWorker(parts.system_database, parts.ports, intake, packer).run(),
+            SystemWorker(parts.system_database, packer).run(),
             forgetting.run(),
             ConfigurationFacts(
                 parts.bus, parts.system_database, Turn(parts.settings.database_url, "configuration"), news

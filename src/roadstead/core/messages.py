@@ -142,7 +142,7 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True, gc=False):
     replayed: bool = False
     """Taken out of quarantine: stored and shown, but no reason to raise an alert."""
     source: str = ""
-    """The door it came through, see `Uplink.source`."""
+    """The door it came through, see `Uplink.source`; empty for the one that most come through, MQTT."""
     size_bytes: int = 0
     """How long it was when it came."""
 

@@ -40,7 +40,9 @@ def find_refused(package: str, method: str, path: str) -> LedgerLine | None:
 
 @cache
 def _refused(package: str) -> list[tuple[LedgerLine, re.Pattern[str]]]:
-    return [(line, _pattern(line)) for line in read_ledger(package) if line.status in _NOT_SERVED]
+    lines = [line for line in read_ledger(package) if line.status in _NOT_SERVED]
+    # A path that is written out goes before one that has a parameter there.
+    return [(line, _pattern(line)) for line in sorted(lines, key=lambda line: line.path.count("{"))]
 
 
 def _pattern(line: LedgerLine) -> re.Pattern[str]:

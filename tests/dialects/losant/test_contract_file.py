@@ -14,7 +14,9 @@ def test_the_scopes_and_schemas_that_are_shipped_are_those_of_the_contract() -> 
     actions = {name: action for name, action in ACTIONS.items() if action["tier"] == 1 or name in _EARLY}
     wanted = [action["body_schema"] for action in actions.values() if action.get("body_schema")]
     wanted += [each["schema"] for action in actions.values() for each in action["query_params"] if "schema" in each]
-    wanted += [part["schema"] for action in actions.values() for part in action.get("multipart", ()) if "schema" in part]
+    wanted += [
+        part["schema"] for action in actions.values() for part in action.get("multipart", ()) if "schema" in part
+    ]
     shipped = {
         "scopes": {name: action["scopes"] for name, action in actions.items()},
         "schemas": {name: SCHEMAS[name] for name in sorted(closure(wanted))},

@@ -82,11 +82,11 @@ async def _say(bus: Bus, tenant: Tenant, device_id: str, *, times: int) -> None:
     notice = msgspec.msgpack.encode(SessionNotice("gateway", 1))
     said = [
         Accepted.of(
-            tenant.tenant_id, raw, "losant", "state", now, [Reading("level", now, 1.0)], source="MQTT", size_bytes=20
+            tenant.tenant_id, raw, "losant", "state", now, [Reading("level", now, 1.0)], size_bytes=20
         )
         for _ in range(times)
     ]
-    answer = Accepted.of(tenant.tenant_id, raw, "native", "answer", now, source="MQTT", size_bytes=5)
+    answer = Accepted.of(tenant.tenant_id, raw, "native", "answer", now, size_bytes=5)
     again = Accepted.of(
         tenant.tenant_id, raw, "losant", "state", now, [Reading("level", now, 1.0)], replayed=True, source="REPLAY"
     )

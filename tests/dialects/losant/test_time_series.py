@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from roadstead.core.telemetry import device_curves
 from roadstead.dialects.losant import data as routes
 from roadstead.dialects.losant.envelopes import spell_time
 from roadstead.kernel.time import from_millis
@@ -185,3 +186,7 @@ async def test_what_cannot_be_asked_is_named(edge: Any, acme: Tenant, monkeypatc
     assert "deviceQuery" in await harbour.fail(deviceQuery={"name": "one"})
     monkeypatch.setattr(routes, "_MOST_BYTES", 100)
     assert "30 MB" in await harbour.fail()
+    monkeypatch.setattr(device_curves, "MOST_POINTS", 5)
+    assert "more than 5 points" in await harbour.fail()
+    monkeypatch.setattr(device_curves, "MOST_DEVICES", 1)
+    assert "devices: may be 1" in await harbour.fail()

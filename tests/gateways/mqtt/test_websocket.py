@@ -60,6 +60,13 @@ def test_packets_may_be_split_over_messages_and_share_one(door: Door, device: De
     assert door.keeper.hellos[0].address.startswith("127.0.0.1:")
 
 
+@pytest.mark.parametrize("path", ["/", "/mqtt", "/mqtt?from=a-browser"])
+def test_clients_come_by_the_path_that_theirs_is_made_for(door: Door, device: Device, path: str) -> None:
+    with dial(door, path) as ws:
+        ws.send(hello(device))
+        assert isinstance(receive(ws), Connack)
+
+
 def test_text_messages_end_the_connection(door: Door, device: Device) -> None:
     """[MQTT-6.0.0-1]."""
     with dial(door) as ws:

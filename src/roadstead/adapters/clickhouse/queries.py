@@ -176,12 +176,12 @@ def select_bucket_curves(range_: Range, grid: Grid, function: Function, most: in
     aggregate = _AGGREGATES[function]
     if function in TEXTUAL:
         source, parameters = _distinct(range_, "device, path, at, number, text")
-        columns = f"{aggregate} AS pair, pair.1 AS value, pair.2 AS told"
+        columns, curve = f"{aggregate} AS pair, pair.1 AS value, pair.2 AS told", _CURVE
     else:
         source, parameters = _distinct(range_, "device, path, at, number")
-        columns = f"toNullable(toFloat64({aggregate})) AS value, '' AS told"
+        columns, curve = f"toNullable(toFloat64({aggregate})) AS value", "arraySort(groupArray(tuple(since, value)))"
     sql = f"""
-        SELECT lower(hex(device)), path, {_CURVE} FROM (
+        SELECT lower(hex(device)), path, {curve} FROM (
             SELECT device, path, {grid.sql_of("toUnixTimestamp64Milli(at)")} AS since, {columns}
             FROM ({source}) GROUP BY device, path, since LIMIT {{most:UInt64}}
         )

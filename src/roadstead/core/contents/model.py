@@ -1,5 +1,6 @@
 """How much is in a space, and what is found in it by name."""
 
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from uuid import UUID
@@ -14,6 +15,12 @@ class Amounts(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     keys: int = 0
     tokens: int = 0
+
+    @classmethod
+    def of_all(cls, amounts: Iterable["Amounts"]) -> "Amounts":
+        """All of them together."""
+        each = list(amounts)
+        return cls(**{name: sum(getattr(one, name) for one in each) for name in cls.__struct_fields__})
 
 
 class FoundKind(StrEnum):

@@ -80,6 +80,7 @@ from roadstead.core.identity.bearer_tokens import (
     Subtype,
     authenticate_token,
     change_password_for_token,
+    change_password_with_code,
     cut_tokens_off,
     find_subtype,
     find_token_cutoff,
@@ -122,6 +123,7 @@ from roadstead.core.identity.invitations import (
     withdraw_invitation,
 )
 from roadstead.core.identity.keys import change_key, create_key, get_key, list_keys, revoke_key, rotate_key
+from roadstead.core.identity.leaving import delete_self
 from roadstead.core.identity.members import change_member, list_members, load_emails, load_grants, remove_member
 from roadstead.core.identity.model import (
     ApiKey,
@@ -233,7 +235,13 @@ from roadstead.core.identity.roles import (
 from roadstead.core.identity.sessions import refresh_session, sign_in, sign_out, switch_organization
 from roadstead.core.identity.signing import list_public_keys, rotate_signing_keys
 from roadstead.core.identity.tokens import digest
-from roadstead.core.identity.totp import begin_second_factor, confirm_second_factor, remove_second_factor
+from roadstead.core.identity.totp import (
+    add_second_factor,
+    begin_second_factor,
+    confirm_second_factor,
+    propose_second_factor,
+    remove_second_factor,
+)
 
 __all__ = [
     "ACCESS_LIFE",
@@ -308,6 +316,7 @@ __all__ = [
     "accept_invitation",
     "accept_offer",
     "add_known_person",
+    "add_second_factor",
     "authenticate",
     "authenticate_access_token",
     "authenticate_bearer",
@@ -324,6 +333,7 @@ __all__ = [
     "change_oidc_client",
     "change_password",
     "change_password_for_token",
+    "change_password_with_code",
     "change_person_token",
     "change_role",
     "change_self",
@@ -350,6 +360,7 @@ __all__ = [
     "delete_oidc_client",
     "delete_person_token",
     "delete_role",
+    "delete_self",
     "delete_space_token",
     "describe_person",
     "digest",
@@ -412,6 +423,7 @@ __all__ = [
     "log_in",
     "log_out",
     "note",
+    "propose_second_factor",
     "prove_by_code",
     "read_access_token",
     "read_hint",

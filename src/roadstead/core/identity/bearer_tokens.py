@@ -145,16 +145,22 @@ async def change_password_for_token(
 
     Raises `Unauthenticated` when the current one, or the code of the second factor, is wrong.
     """
+    person = await change_password_with_code(account, current=current, new=new, otp=otp)
+    if ends_others:
+        await sessions.revoke_sessions_of_person(account.tx, person.id, time.now())
+        await store.update_cutoff(account.tx, person.id, time.now())
+    return await _issue(account, person.id, scopes, life)
+
+
+@unguarded("it is their own account")
+async def change_password_with_code(account: Account, *, current: str, new: str, otp: str | None) -> Person:
+    """Change the password and nothing else. Raises `Unauthenticated` as `change_password_for_token` does."""
     passwords.check_password(new, field="/newPassword")
     person = await get_self(account)
     known = await people.select_secrets(account.tx, person.id)
     if known is not None and known.totp_confirmed_at is not None:
         await totp.check_code(account.tx, account.ports, person, known, otp)
-    await renew_password(account, current=current, new=new)
-    if ends_others:
-        await sessions.revoke_sessions_of_person(account.tx, person.id, time.now())
-        await store.update_cutoff(account.tx, person.id, time.now())
-    return await _issue(account, person.id, scopes, life)
+    return await renew_password(account, current=current, new=new)
 
 
 @unguarded("it is their own account")

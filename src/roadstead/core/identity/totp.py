@@ -1,6 +1,7 @@
 """The second factor: codes of an authenticator app (RFC 6238), and recovery codes for who has lost it."""
 
 import hmac
+import re
 
 import pyotp
 
@@ -18,6 +19,8 @@ _ISSUER = "Roadstead"
 _DRIFT = 1
 """By how many steps of 30 seconds the clock of a phone may differ."""
 _RECOVERY_CODES = 10
+_PROPOSED_LENGTH = 52
+_SECRET = re.compile(r"[A-Z2-7]{52}")
 
 
 @unguarded("it is their own account")
@@ -50,6 +53,31 @@ async def confirm_second_factor(account: Account, code: str) -> list[str]:
     await store.confirm_totp(account.tx, person.id, hashes, time.now())
     account.as_work().record("user.add-second-factor", person.id)
     return codes
+
+
+@unguarded("it is their own account")
+async def propose_second_factor(account: Account) -> SecondFactor:
+    """A fresh secret that nobody remembers here: for programs that bring it again with its first code."""
+    person, _ = await _load(account)
+    secret = pyotp.random_base32(_PROPOSED_LENGTH)
+    return SecondFactor(secret, pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=_ISSUER))
+
+
+@unguarded("it is their own account")
+async def add_second_factor(account: Account, *, secret: str, password: str, code: str) -> list[str]:
+    """Make a proposed secret the second factor; answers recovery codes like `confirm_second_factor`.
+
+    Raises `Invalid` for what cannot be a secret, or a code that is not its own, `Unauthenticated` for a wrong password,
+    `Conflict` when there is a second factor already.
+    """
+    if not _SECRET.fullmatch(secret):
+        raise Invalid.field("/secret", "is none that was proposed here")
+    person, secrets = await _load(account)
+    if secrets.totp_confirmed_at is not None:
+        raise Conflict("there is a second factor already; remove it first", code="invalid-state")
+    await _check_password(account, person, secrets, password)
+    await store.update_totp(account.tx, person.id, account.ports.vault.seal(secret.encode(), "totp"))
+    return await confirm_second_factor(account, code)
 
 
 @unguarded("it is their own account")

@@ -28,7 +28,7 @@ from roadstead.kernel.page import Page, PageQuery
 
 JOBS = FileJobs("background_job", kept=KEPT, remembered=REMEMBERED)
 """The life of every job."""
-_ADDRESS = re.compile(r"[^@\s,<>]{1,64}@[^@\s,<>]{1,255}", re.ASCII)
+_ADDRESS = re.compile(r"[^@\s,;<>]{1,64}@[A-Za-z0-9.-]{1,255}")
 
 
 @unguarded("for the rooms above, which have asked whether the caller may do this")
@@ -51,8 +51,9 @@ async def enqueue(
     `parameters` are plain JSON for the handler of this kind, `shown` what of it people see. `resource` is what it is
     about, such as `("device", id)`; None: the application. Whoever asks is told by mail, unless another address is
     named, or a URL alone. Raises `Conflict` when it has to be `alone` of its kind about its resource and is not,
-    `Invalid` for an address or a URL that cannot be one, `TooMany` when too much is under way in the space, `Forbidden` for who
-    sees but some of its devices: jobs see all, unless their parameters are `bounded` by what the caller sees.
+    `Invalid` for an address or a URL that cannot be one, `TooMany` when too much is under way in the space, and
+    `Forbidden` for who sees but some of its devices: jobs see all, unless their parameters are `bounded` by what the
+    caller sees.
     """
     if work.actor.reach is not None and not work.actor.reach.is_whole and not bounded:
         raise Forbidden("this needs a key for all devices of the application")

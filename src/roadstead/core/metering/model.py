@@ -64,7 +64,7 @@ class Counts:
             kind = _kind_of(message)
             if kind is None or message.replayed:
                 continue
-            way = "device.mqtt" if message.dialect == SESSION or message.source == "MQTT" else "device.rest"
+            way = "device.mqtt" if message.dialect == SESSION or not message.source else "device.rest"
             at = from_millis(message.received).astimezone(UTC)
             self.add(message.tenant, from_bytes(message.device), at, kind, way, size_bytes=message.size_bytes)
 
@@ -81,4 +81,4 @@ def _kind_of(message: Logged) -> Payload | None:
         return _SESSIONS.get(message.channel)
     if message.paths.names:
         return Payload.DEVICE_STATE
-    return Payload.MQTT_IN if message.source == "MQTT" else None
+    return Payload.MQTT_IN if not message.source else None

@@ -44,6 +44,7 @@ from roadstead.core.telemetry.ingest import (
     RefusedItem,
     TakenMessage,
     speak_for,
+    spell_uplinks,
     take_document,
     take_event,
     take_readings,
@@ -66,6 +67,7 @@ from roadstead.core.telemetry.model import (
     read_metadata,
     value_of,
 )
+from roadstead.core.telemetry.positions import read_place
 from roadstead.core.telemetry.reads import (
     erase_readings,
     list_component_rows,
@@ -204,6 +206,7 @@ __all__ = [
     "read_curves",
     "read_last_values",
     "read_metadata",
+    "read_place",
     "refuse_message",
     "remove_values",
     "report_document",
@@ -214,6 +217,7 @@ __all__ = [
     "select_position",
     "speak_for",
     "spell_item",
+    "spell_uplinks",
     "take_document",
     "take_event",
     "take_readings",

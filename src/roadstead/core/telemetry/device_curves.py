@@ -1,6 +1,6 @@
 """Attributes of many devices as points: raw or boiled down, an answer for all of them from one query of the store."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -145,7 +145,7 @@ async def load_curve_devices(work: Work, where: Filter) -> list[Device]:
     """The devices that a filter is true for. Raises `Invalid` when they are more than one query may be about."""
     page = await registry.search_devices(work, where, [], PageQuery(limit=MOST_DEVICES))
     if page.next_cursor is not None:
-        raise Invalid(f"a query may be about {MOST_DEVICES} devices: ask for fewer", code="range")
+        raise Invalid.field("devices", f"may be {MOST_DEVICES} at most in one query", code="range")
     return page.items
 
 
@@ -181,12 +181,13 @@ def _rows(curves: Sequence[tuple[Attribute, Curve]], query: CurvesQuery) -> list
     if len(curves) == 1:
         [(attribute, curve)] = curves
         name = attribute.name
-        rows = [Row(at, {name: value}) for at, value in _values(attribute, curve.points, query.function)]
+        values = _values(attribute, curve.points, query.function)
+        rows = [Row(point.at, {name: value}) for point, value in zip(curve.points, values, strict=True)]
     else:
         merged: dict[int, dict[str, Value]] = {}
         for attribute, curve in curves:
-            for at, value in _values(attribute, curve.points, query.function):
-                merged.setdefault(at, {})[attribute.name] = value
+            for point, value in zip(curve.points, _values(attribute, curve.points, query.function), strict=True):
+                merged.setdefault(point.at, {})[attribute.name] = value
         rows = [Row(at, merged[at]) for at in sorted(merged)]
     if query.descending:
         rows.reverse()
@@ -199,12 +200,10 @@ def _blobs(attributes: Sequence[Attribute], query: CurvesQuery) -> dict[str, Att
     return {each.name: each for each in attributes if each.data_type is DataType.BLOB}
 
 
-def _values(
-    attribute: Attribute, points: Iterable[CurvePoint], function: Function | TimeAt | None
-) -> Iterable[tuple[int, Value]]:
+def _values(attribute: Attribute, points: Sequence[CurvePoint], function: Function | TimeAt | None) -> list[Value]:
     if function in _AS_REPORTED:
         type_ = attribute.data_type.value_type
-        return ((point.at, value_of(type_, point.number, point.text)) for point in points)
+        return [value_of(type_, point.number, point.text) for point in points]
     if function is Function.COUNT or isinstance(function, TimeAt):
-        return ((point.at, int(point.number or 0)) for point in points)
-    return ((point.at, point.number) for point in points if point.number is not None)
+        return [int(point.number or 0) for point in points]
+    return [point.number or 0.0 for point in points]

@@ -16,7 +16,7 @@ from roadstead.core.work import Work
 from roadstead.kernel import ids
 from roadstead.kernel.actor import ActorKind, Grant
 from roadstead.kernel.errors import Forbidden, Invalid, NotFound
-from roadstead.kernel.ids import DeviceId
+from roadstead.kernel.ids import DeviceId, TenantId
 from roadstead.kernel.time import to_millis
 
 MOST_ITEMS = 5_000
@@ -237,14 +237,18 @@ async def _pack(work: Work, readings: Mapping[bytes, Mapping[tuple[str, int], Re
     for device, known in readings.items():
         id_ = ids.from_bytes(device)
         # A sensor that was deleted this very moment has no id any more: the check of the store will say so.
-        items = [
-            spell_item(Reported(str(sensor_ids.get((id_, one.path), one.path)), one.at, one.value, one.meta))
+        reported = [
+            Reported(str(sensor_ids.get((id_, one.path), one.path)), one.at, one.value, one.meta)
             for one in known.values()
         ]
-        uplinks += [
-            Uplink(work.tenant_id, device, _DIALECT, _CHANNEL, received, payload, _SOURCE) for payload in _join(items)
-        ]
+        uplinks += spell_uplinks(work.tenant_id, device, reported, received=received)
     return uplinks
+
+
+def spell_uplinks(tenant: TenantId, device: bytes, reported: Sequence[Reported], *, received: int) -> list[Uplink]:
+    """What a device reports (`ref` is the id of a sensor) in the platform's own spelling, to be put on the log."""
+    payloads = _join([spell_item(one) for one in reported])
+    return [Uplink(tenant, device, _DIALECT, _CHANNEL, received, payload, _SOURCE) for payload in payloads]
 
 
 def _join(items: Sequence[bytes]) -> list[bytes]:
@@ -257,4 +261,4 @@ def _join(items: Sequence[bytes]) -> list[bytes]:
             size = 0
         arrays[-1].append(item)
         size += len(item) + 1
-    return [b"[" + b",".join(array) + b"]" for array in arrays]
+    return [b"[" + b",".join(array) + b"]" for array in arrays if array]

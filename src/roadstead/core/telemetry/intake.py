@@ -279,7 +279,7 @@ class Intake:
             at,
             fitting,
             replayed=uplink.source == REPLAY,
-            source=uplink.source,
+            source=_source(uplink),
             size_bytes=len(uplink.payload),
         )
 
@@ -414,6 +414,10 @@ class _Message:
         return _accept(self.uplink, self.readings, payload=b"" if carries else self.uplink.payload)
 
 
+def _source(uplink: Uplink) -> str:
+    return "" if uplink.source == "MQTT" else uplink.source
+
+
 def _accept(uplink: Uplink, readings: list[Reading], *, device: bytes | None = None, payload: bytes = b"") -> Accepted:
     return Accepted.of(
         uplink.tenant,
@@ -424,7 +428,7 @@ def _accept(uplink: Uplink, readings: list[Reading], *, device: bytes | None = N
         readings,
         payload=payload,
         replayed=uplink.source == REPLAY,
-        source=uplink.source,
+        source=_source(uplink),
         size_bytes=len(uplink.payload),
     )
 

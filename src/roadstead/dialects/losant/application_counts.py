@@ -9,7 +9,7 @@ from roadstead.core.registry import OwnedSpace, Space
 from roadstead.core.work import Work
 from roadstead.dialects.losant.applications import SORTS, find_applications
 from roadstead.dialects.losant.envelopes import collection, read_listing
-from roadstead.dialects.losant.periods import device_counts, notebook_minutes, payload_breakdown, payload_counts
+from roadstead.dialects.losant.periods import alone, device_counts, notebook_minutes, payload_breakdown, payload_counts
 from roadstead.dialects.losant.places import Places, provide_places
 from roadstead.dialects.losant.summaries import read_names
 from roadstead.kernel.ids import to_hex24
@@ -28,13 +28,13 @@ async def get_device_counts(request: AnyRequest, work: Work, application: Space)
 @get(f"{_PLACE}/payloadCounts", operation_id="application.payloadCounts")
 async def get_payload_counts(request: AnyRequest, work: Work, application: Space) -> dict[str, dict[str, int]]:
     """How many messages there were, by kind and where they came from."""
-    return await payload_counts(request, [work], space_id=application.id)
+    return await payload_counts(request, alone(work), space_id=application.id)
 
 
 @get(f"{_PLACE}/payloadCountsBreakdown", operation_id="application.payloadCountsBreakdown")
 async def get_payload_breakdown(request: AnyRequest, work: Work, application: Space) -> dict[str, Any]:
     """The same by day or hour."""
-    return await payload_breakdown(request, [work], space_id=application.id)
+    return await payload_breakdown(request, alone(work), space_id=application.id)
 
 
 @get(f"{_PLACE}/notebookMinuteCounts", operation_id="application.notebookMinuteCounts")
@@ -65,7 +65,7 @@ async def _summarise(request: AnyRequest, places: Places, space: OwnedSpace, wan
         if "deviceCounts" in wanted:
             summary["deviceCounts"] = await device_counts(request, work, [actor], space_id=space.id)
         if "payloadCounts" in wanted:
-            summary["payloadCounts"] = await payload_breakdown(request, [work], space_id=space.id)
+            summary["payloadCounts"] = await payload_breakdown(request, alone(work), space_id=space.id)
     if "notebookMinuteCounts" in wanted:
         summary["notebookMinuteCounts"] = notebook_minutes(request)
     id_ = to_hex24(space.id)

@@ -15,7 +15,7 @@ from roadstead.core.work import Work
 from roadstead.dialects.losant.data import choose, read_instant
 from roadstead.dialects.losant.device_files import COUNTS, DATA, DEVICES, CountsFile, DataFile, DevicesFile
 from roadstead.dialects.losant.envelopes import queued, read_flag
-from roadstead.dialects.losant.periods import payload_breakdown, read_period
+from roadstead.dialects.losant.periods import alone, payload_breakdown, read_period
 from roadstead.dialects.losant.queries import read_device_query
 from roadstead.dialects.losant.schemas import read_body
 from roadstead.dialects.losant.spans import make_span, read_span
@@ -169,7 +169,7 @@ async def count_payloads(request: AnyRequest, work: Work, device: Device) -> dic
 @get(f"{_DEVICE}/payloadCountsBreakdown", operation_id="device.payloadCountsBreakdown")
 async def chart_payloads(request: AnyRequest, work: Work, device: Device) -> dict[str, Any]:
     """How many messages of all kinds there were, by hours or days."""
-    return await payload_breakdown(request, [work], device_id=device.id)
+    return await payload_breakdown(request, alone(work), device_id=device.id)
 
 
 # --- all of them -----------------------------------------------------------------------------------------------------

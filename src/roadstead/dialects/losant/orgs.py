@@ -73,13 +73,7 @@ async def _fields(work: Work, organization: Organization, wanted: frozenset[str]
 
 async def _summarise(work: Work, wanted: frozenset[str], members: int) -> dict[str, Any]:
     spaces = await registry.search_spaces(work, [work.actor], page=PageQuery(limit=_MOST, include_total=True))
-    amounts = await contents.count_contents(work, spaces.items)
-    whole = Amounts(
-        devices=sum(each.devices for each in amounts),
-        events=sum(each.events for each in amounts),
-        keys=sum(each.keys for each in amounts),
-        tokens=sum(each.tokens for each in amounts),
-    )
+    whole = Amounts.of_all(await contents.count_contents(work, spaces.items))
     more: dict[str, Any] = {"appCount": spaces.total or 0}
     if Grant.ORGANIZATION_READ in work.actor.grants:
         more["memberCount"] = members

@@ -1,6 +1,7 @@
 """How much there was in a period, day by day or hour by hour (contract sections 20 and 27)."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -45,39 +46,46 @@ async def device_counts(
 
 
 async def payload_counts(
-    request: AnyRequest, works: Sequence[Work], *, space_id: SpaceId | None = None
+    request: AnyRequest, works: AsyncGenerator[Work], *, space_id: SpaceId | None = None
 ) -> dict[str, dict[str, int]]:
     """`payloadStats`: by kind, then by where they came from."""
+    span, in_bytes = read_period(request), read_flag(request, "asBytes")
     whole: dict[str, dict[str, int]] = {}
-    for work in works:
-        totals = await metering.count_payloads(
-            work, read_period(request), space_id=space_id, in_bytes=read_flag(request, "asBytes")
-        )
-        for kind, sources in totals.items():
-            there = whole.setdefault(kind, {})
-            for source, number in sources.items():
-                there[source] = there.get(source, 0) + number
+    # Left alone after a failure, it would keep its transaction open until it is collected as garbage.
+    async with aclosing(works):
+        async for work in works:
+            totals = await metering.count_payloads(work, span, space_id=space_id, in_bytes=in_bytes)
+            for kind, sources in totals.items():
+                there = whole.setdefault(kind, {})
+                for source, number in sources.items():
+                    there[source] = there.get(source, 0) + number
     return whole
 
 
 async def payload_breakdown(
     request: AnyRequest,
-    works: Sequence[Work],
+    works: AsyncGenerator[Work],
     *,
     space_id: SpaceId | None = None,
     device_id: DeviceId | None = None,
 ) -> dict[str, Any]:
     """`payloadCountsBreakdown`. Nothing is billed here, so that all of it is counted either way."""
-    span, step = read_period(request), read_resolution(request)
+    span, step, in_bytes = read_period(request), read_resolution(request), read_flag(request, "asBytes")
     found: dict[datetime, int] = {}
-    for work in works:
-        chart = await metering.chart_payloads(
-            work, span, step, space_id=space_id, device_id=device_id, in_bytes=read_flag(request, "asBytes")
-        )
-        for start, number in chart:
-            found[start] = found.get(start, 0) + number
+    async with aclosing(works):
+        async for work in works:
+            chart = await metering.chart_payloads(
+                work, span, step, space_id=space_id, device_id=device_id, in_bytes=in_bytes
+            )
+            for start, number in chart:
+                found[start] = found.get(start, 0) + number
     starts = sorted(found.keys() | _stretches(span, step))
     return _spell_period(span, [{"date": spell_time(start), "value": found.get(start, 0)} for start in starts])
+
+
+async def alone(work: Work) -> AsyncGenerator[Work]:
+    """One work, where there might be several."""
+    yield work
 
 
 def notebook_minutes(request: AnyRequest) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """In which organizations whoever asks has something to say."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from roadstead.core.work import Account, Work
@@ -47,6 +47,12 @@ class Places:
         """Work in one of them, in a transaction of its own."""
         async with self.edge.tenant_database.tx(actor.tenant_id) as tx:
             yield Work(actor, tx, self.edge.ports)
+
+    async def works(self) -> AsyncGenerator[Work]:
+        """Work in each of them, one after the other."""
+        for actor in self.among(None):
+            async with self.work(actor) as work:
+                yield work
 
 
 async def provide_places(request: AnyRequest) -> AsyncIterator[Places]:
