@@ -12,6 +12,7 @@ from bench.rows.footprint import run_disk, run_idle_memory, run_startup
 from bench.rows.ingest import run_ingest, run_ingest_full, run_ingest_structured
 from bench.rows.latency import run_crowd, run_live, run_puback
 from bench.rows.leapcraft import run_leapcraft
+from bench.rows.losant import run_losant
 from bench.rows.overload import run_fairness, run_overload
 from bench.rows.reads import run_get_device, run_reads
 from bench.rows.registry import run_registry
@@ -40,6 +41,7 @@ ROWS: dict[str, Callable[[Context], Coroutine[Any, Any, Result]]] = {
     "registry": run_registry,
     "search": run_search,
     "leapcraft": run_leapcraft,
+    "losant": run_losant,
     "startup": run_startup,
     "idle-memory": run_idle_memory,
     "alternatives": run_alternatives,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -10,9 +11,9 @@ from tests.dialects.lightelligence.browsers import CALLBACK, CONNECT, Browser, a
 from tests.platform import Platform
 
 
-async def sign_in(platform: Platform) -> dict[str, Any]:
-    """The tokens that the first owner gets through pages, as a browser would."""
-    owner = platform.credentials
+async def sign_in(platform: Platform, person: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The tokens that somebody gets through pages, as a browser would; the first owner if nobody is named."""
+    owner = person or platform.credentials
     browser = Browser.over(f"{platform.url}/lightelligence")
     page = await browser.authorize()
     answer = await browser.fill(page, email=owner["email"], password=owner["password"])

@@ -13,7 +13,6 @@ from tests.dialects.losant.contract import ACTIONS, check_body
 from tests.platform import Platform, wait_until
 
 PASSWORD = "Correct-horse-7-battery"
-NUMBER, TEXT = {"name": "level", "dataType": "number"}, {"name": "mode", "dataType": "string"}
 
 
 class Program:

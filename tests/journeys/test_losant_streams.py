@@ -166,6 +166,25 @@ async def test_what_is_wrong_is_said_before_the_stream_begins(program: Program, 
     assert (answer.status_code, answer.json()["type"]) == (404, "NotFound")
 
 
+async def test_structured_parameters_are_read_as_this_client_writes_them(program: Program) -> None:
+    here = {"applicationId": program.vendor.applications.post(application={"name": "Quay"})["id"]}
+    async with node(program.platform, program.vendor.auth_token) as asking:
+        for name, class_ in (("rope", "standalone"), ("bell", "floating"), ("buoy", "system")):
+            draft = {"name": name, "deviceClass": class_, "tags": [{"key": "sort", "value": f"a&b={name}"}]}
+            await asking.call("devices.post", **here, device=draft)
+
+        async def found(**asked: Any) -> list[str]:
+            page = await asking.call("devices.get", **here, sortField="name", sortDirection="desc", **asked)
+            return [each["name"] for each in page["items"]]
+
+        assert await found() == ["rope", "buoy", "bell"]
+        assert await found(deviceClass=["floating", "system"]) == ["buoy", "bell"]
+        assert await found(tagFilter=[{"key": "sort", "value": "a&b=bell"}]) == ["bell"]
+        assert await found(query={"$or": [{"name": "rope"}, {"tags": {"sort": "a&b=buoy"}}]}) == ["rope", "buoy"]
+        assert await found(perPage=1, page=1, excludeConnectionInfo=False) == ["buoy"]
+    program.vendor.application.delete(**here)
+
+
 async def test_bundles_are_sent_as_forms(program: Program, place: dict[str, str], tmp_path: Path) -> None:
     application_id = place["applicationId"]
     here = {"applicationId": application_id}

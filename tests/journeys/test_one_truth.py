@@ -1,202 +1,121 @@
 """A device is one thing: whichever API it was born in, all of them tell the same about it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
-import msgspec
 import pytest
-import pytest_asyncio
 
-from roadstead.kernel.ids import parse_base62, to_base62
-from tests.journeys.lightelligence import sign_in
-from tests.platform import Platform, wait_until
-
-
-def ok(answer: httpx.Response, *statuses: int) -> Any:
-    """The body of a good answer."""
-    assert answer.status_code in (statuses or (200,)), f"{answer.status_code}: {answer.text}"
-    return answer.json() if answer.content else None
+from roadstead.kernel.ids import to_base62, to_hex24
+from tests.journeys import births
+from tests.journeys.faces import Faces, ok, told
+from tests.platform import wait_until
 
 
-class Faces(msgspec.Struct):
-    """Programs of one organization, one for each API; they have signed in as those of the originals did."""
+@pytest.mark.parametrize("birth", births.BIRTHS)
+def test_a_device_is_the_same_in_every_api(faces: Faces, birth: Any, tmp_path: Path) -> None:
+    name, last = births.name_for(birth, "truth"), {"level": 22.5}
+    device = birth(faces, name, [21.5, 22.5], tmp_path)
 
-    native: httpx.Client
-    lightelligence: httpx.Client
-    leverege: httpx.Client
-    leapcraft: httpx.Client
-    project: str
-    """The organization, as one of them spells it."""
+    assert faces.names(device) == {name}
+    for face in faces.all():
+        told(face, device, last)
+    for face in faces.changing():
+        assert face.history(device, "level") == [21.5, 22.5]
+    assert faces.leapcraft.history(device, "level") == [22.0]
 
 
-@contextmanager
-def programs(platform: Platform, lightelligence_token: str) -> Iterator[Faces]:
-    """All of them, of the first organization."""
-    owner = platform.credentials
-    project = to_base62(UUID(owner["organizationId"]))
-    body = {"username": owner["email"], "password": owner["password"], "projectId": project}
-    id_token = ok(httpx.post(f"{platform.url}/leverege/v1/login", json=body))["idToken"]
-    key = {"api_key": owner["apiKey"]}
-    token = ok(httpx.post(f"{platform.url}/leapcraft/v1/auth/client/token", data=key))["token"]
-    with (
-        platform.client() as native,
-        client(f"{platform.url}/lightelligence/v1", lightelligence_token) as lightelligence,
-        client(f"{platform.url}/leverege/v1", id_token) as leverege,
-        client(f"{platform.url}/leapcraft/v1", token) as leapcraft,
+def test_what_a_gateway_of_leapcraft_reports_is_the_same_in_every_api(faces: Faces) -> None:
+    native, address = faces.native.http, "D2:C1:AA:FF:3E:77"
+    fields = [{"name": "co2", "valueType": "DOUBLE", "slot": "p0"}]
+    body = {"key": "truth-air", "profileVersion": "1.0", "name": "Air", "fields": fields}
+    ok(native.post("/api/v1/sensor-profiles", json=body), 201)
+    parts = [{"key": "ahu", "name": "Air handler", "sensorProfile": "truth-air@1.0"}]
+    body = {"key": "truth-modbus", "profileVersion": "1.0", "name": "Modbus", "components": parts}
+    ok(native.post("/api/v1/device-profiles", json=body), 201)
+    body = {"name": "AHU 7", "externalId": address, "deviceProfile": "truth-modbus@1.0"}
+    device = UUID(ok(native.post("/api/v1/devices", json=body), 201)["id"])
+    said = {"deviceId": str(device), "sensorId": "ahu", "timestamp": births.now(), "value": {"p0": 550.5}}
+    ok(native.post("/api/v1/readings", json=said), 202)
+
+    told(faces.native, device, {"co2": 550.5})
+    seen = ok(faces.leapcraft.http.get(f"/devices/{address}"))
+    assert (seen["physical_id"], seen["name"]) == (address, "AHU 7")
+    record = ok(faces.leapcraft.http.get(f"/telemetry/{address}", params={"type": "latest"}))
+    assert (record["physical_id"], record["data"]) == (address, {"co2": 550.5})
+    assert {face.find(device) for face in faces.changing()} == {"AHU 7"}
+    assert faces.native.history(device, "co2") == [550.5]
+    assert faces.losant.newest(device) == {"ahu_co2": 550.5}
+    assert faces.losant.history(device, "ahu_co2") == [550.5]
+    assert faces.lightelligence.newest(device) == {"ahu": {"co2": 550.5}}
+    assert faces.lightelligence.history(device, "ahu.co2") == [550.5]
+    assert faces.leverege.newest(device) == {"ahu": {"co2": 550.5}}
+    assert faces.leverege.history(device, "ahu/co2") == [550.5]
+
+
+@pytest.mark.parametrize("birth", births.NATURES)
+def test_a_name_given_in_one_api_is_its_name_in_all(faces: Faces, birth: Any, tmp_path: Path) -> None:
+    device = birth(faces, births.name_for(birth, "named"), [1.5], tmp_path)
+    for face in faces.changing():
+        name = f"{type(face).__name__} {device}"
+        face.rename(device, name)
+        assert faces.names(device) == {name}
+
+
+@pytest.mark.parametrize("birth", births.NATURES)
+def test_a_device_deleted_in_one_api_is_gone_in_all(faces: Faces, birth: Any, tmp_path: Path) -> None:
+    for face in faces.changing():
+        device = birth(faces, births.name_for(birth, f"end{type(face).__name__}").lower(), [1.5], tmp_path)
+        assert None not in faces.names(device)
+        face.delete(device)
+        assert faces.names(device) == {None}
+
+
+@pytest.mark.parametrize("birth", births.NATURES)
+def test_another_organization_sees_and_changes_none_of_it(
+    faces: Faces, strangers: Faces, birth: Any, tmp_path: Path
+) -> None:
+    name = births.name_for(birth, "secret")
+    device = birth(faces, name, [5.5], tmp_path)
+    assert strangers.names(device) == {None}
+    place = faces.losant.place(device)
+    [theirs, *_] = strangers.losant.applications()
+    for program, path, change in (
+        (strangers.native, f"/api/v1/devices/{device}", {"name": "ours"}),
+        (strangers.lightelligence, f"/devices/{device}", {"info": {"name": "ours"}}),
+        (strangers.leverege, f"/device/{to_base62(device)}", {"name": "ours"}),
+        (strangers.losant, place, {"name": "ours"}),
+        (strangers.losant, f"/applications/{theirs}/devices/{to_hex24(device)}", {"name": "ours"}),
     ):
-        yield Faces(native, lightelligence, leverege, leapcraft, project)
+        assert program.http.patch(path, json=change).status_code == 404
+        assert program.http.delete(path).status_code == 404
+    for what, body in (("command", {"name": "open"}), ("state", {"data": {"level": 9.5}})):
+        assert strangers.losant.http.post(f"{place}/{what}", json=body).status_code == 404
+    assert not set(strangers.losant.applications()) & set(faces.losant.applications())
+    assert faces.names(device) == {name}
+    told(faces.losant, device, {"level": 5.5})
 
 
-def client(url: str, token: str) -> httpx.Client:
-    """A program with a token."""
-    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+def test_a_key_of_another_organization_lets_no_device_in(faces: Faces, strangers: Faces, tmp_path: Path) -> None:
+    ours = births.losant_speaker(faces, "knocks", tmp_path).id
+    theirs = births.losant_speaker(strangers, "knocks", tmp_path)
+    assert theirs.line.knock()
+    theirs.line.close()
+    line = births.losant_line(strangers, ours, strangers.losant.place(theirs.id).rpartition("/devices/")[0])
+    assert not line.knock()
+    line.close()
 
 
-@pytest_asyncio.fixture
-async def lightelligence_token(platform: Platform) -> str:
-    """Of somebody who has signed in through pages."""
-    return str((await sign_in(platform))["access_token"])
-
-
-@pytest.fixture
-def faces(platform: Platform, lightelligence_token: str) -> Iterator[Faces]:
-    """Programs of the first organization."""
-    with programs(platform, lightelligence_token) as made:
-        yield made
-
-
-def born_native(faces: Faces, name: str, level: float) -> UUID:
-    """A device with a sensor that has measured something."""
-    device = ok(faces.native.post("/api/v1/devices", json={"name": name}), 201)
-    sensor = {"deviceId": device["id"], "key": "level", "valueType": "DOUBLE"}
-    made = ok(faces.native.post("/api/v1/sensors", json=sensor), 201)
-    point = {"sensorId": made["id"], "timestamp": datetime.now(UTC).isoformat(), "value": level}
-    ok(faces.native.post("/api/v1/readings", json=[point]), 202)
-    return UUID(device["id"])
-
-
-def born_in_lightelligence(faces: Faces, name: str, level: float) -> UUID:
-    """A device of a type that has reported an attribute."""
-    rules = [{"path": "$.attributes.level", "reportTo": ["timeseries", "deviceManagement"]}]
-    body = {"name": name, "schema": {"attributes": {"level": {"type": "number"}}}, "reportingRules": rules}
-    type_ = ok(faces.lightelligence.post("/device-types", json=body), 201)["data"]
-    info = {"name": name, "deviceTypeId": type_["id"]}
-    device = ok(faces.lightelligence.post("/devices", json={"info": info}), 201)["data"]
-    said = {"type": "attributes", "deviceId": device["id"], "value": {"level": level}}
-    ok(faces.lightelligence.post("/data-ingest", json=said), 202)
-    return UUID(device["id"])
-
-
-def born_in_leverege(faces: Faces, name: str, level: float) -> UUID:
-    """A device of a blueprint in a system, made with its data."""
-    system = ok(faces.leverege.post(f"/project/{faces.project}/system", json={"name": name, "alias": name}))
-    attributes = [{"path": "level", "type": "number"}]
-    body = {"name": name, "alias": name, "attributes": attributes}
-    ok(faces.leverege.post(f"/project/{faces.project}/blueprint", json=body))
-    place = f"/interface/{system['alias']}/{name}"
-    device = ok(faces.leverege.post(place, json={"name": name, "data": {"level": level}}))
-    device_id = parse_base62(device["id"])
-    assert device_id is not None
-    return device_id
-
-
-@pytest.mark.parametrize(
-    ("birth", "name", "level"),
-    [
-        (born_native, "truthnative", 21.5),
-        (born_in_lightelligence, "truthlight", 22.5),
-        (born_in_leverege, "truthlever", 23.5),
-    ],
-)
-def test_a_device_is_the_same_in_every_api(faces: Faces, birth: Any, name: str, level: float) -> None:
-    began = datetime.now(UTC) - timedelta(minutes=1)
-    device = birth(faces, name, level)
-
-    seen = ok(faces.native.get(f"/api/v1/devices/{device}"))
-    assert seen["name"] == name
-    (sensor,) = [
-        each for each in ok(faces.native.get(f"/api/v1/devices/{device}/sensors"))["items"] if each["key"] == "level"
-    ]
-    span = {"from": began.isoformat(), "to": (began + timedelta(days=1)).isoformat()}
-    kept = wait_until(lambda: ok(faces.native.get(f"/api/v1/readings/sensor/{sensor['id']}", params=span))["items"])
-    assert [point["value"] for point in kept] == [level]
-    latest = wait_until(
-        lambda: ok(faces.native.get("/api/v1/readings/latest", params={"deviceId": str(device)}))["items"]
-    )
-    assert [each["value"] for each in latest if each["sensorId"] == sensor["id"]] == [level]
-
-    seen = ok(faces.lightelligence.get(f"/devices/{device}"))["data"]
-    assert (seen["id"], seen["info"]["name"]) == (str(device), name)
-    state = ok(faces.lightelligence.get(f"/devices/{device}/state"))["data"]
-    assert state["attributes"] == {"level": level}
-    path = {"path": "$.attributes.level"}
-    kept = ok(faces.lightelligence.get(f"/devices/{device}/last-timeseries", params=path))["data"]
-    assert [point["value"] for point in kept] == [level]
-
-    seen = ok(faces.leverege.get(f"/device/{to_base62(device)}"))
-    assert (seen["id"], seen["name"], seen["data"]) == (to_base62(device), name, {"level": level})
-    assert seen["projectId"] == faces.project
-    history = {"paths": ["$id", "level"], "start": began.isoformat()}
-    kept = ok(faces.leverege.request("GET", f"/device/{to_base62(device)}/history", json=history))["items"]
-    assert [row["level"] for row in kept] == [level]
-
-    seen = ok(faces.leapcraft.get(f"/devices/{device}"))
-    assert (seen["physical_id"], seen["name"]) == (str(device), name)
-    record = ok(faces.leapcraft.get(f"/telemetry/{device}", params={"type": "latest"}))
-    assert (record["physical_id"], record["data"]) == (str(device), {"level": level})
-    (mean,) = ok(
-        faces.leapcraft.get(
-            f"/telemetry/{device}",
-            params={"type": "averages", "resolution": "monthly", "from": began.strftime("%Y-%m-%dT%H:%M:%SZ")}
-            | {"to": (began + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")},
-        )
-    )
-    assert mean["data"] == {"level": level}
-
-
-@pytest.mark.parametrize("birth", [born_native, born_in_lightelligence, born_in_leverege])
-def test_a_new_name_and_an_end_are_known_in_every_api(faces: Faces, birth: Any) -> None:
-    device = birth(faces, f"end{birth.__name__.replace('_', '')}", 1.5)
-    renamed = ok(faces.native.patch(f"/api/v1/devices/{device}", json={"name": f"again {device}"}))["name"]
-    assert ok(faces.lightelligence.get(f"/devices/{device}"))["data"]["info"]["name"] == renamed
-    assert ok(faces.leverege.get(f"/device/{to_base62(device)}"))["name"] == renamed
-    assert ok(faces.leapcraft.get(f"/devices/{device}"))["name"] == renamed
-
-    ok(faces.lightelligence.delete(f"/devices/{device}"), 204)
-    for program, place in (
-        (faces.native, f"/api/v1/devices/{device}"),
-        (faces.lightelligence, f"/devices/{device}"),
-        (faces.leverege, f"/device/{to_base62(device)}"),
-        (faces.leapcraft, f"/devices/{device}"),
-    ):
-        assert program.get(place).status_code == 404
-
-
-def test_another_organization_sees_none_of_it(faces: Faces, platform: Platform, stranger_key: str) -> None:
-    device = born_in_leverege(faces, "truthsecret", 5.5)
-    with httpx.Client(base_url=platform.url, timeout=20) as stranger:
-        key = {"api_key": stranger_key}
-        token = ok(stranger.post("/leapcraft/v1/auth/client/token", data=key))["token"]
-        for place, bearer in ((f"/api/v1/devices/{device}", stranger_key), (f"/leapcraft/v1/devices/{device}", token)):
-            assert stranger.get(place, headers={"Authorization": f"Bearer {bearer}"}).status_code == 404
-
-
-def test_what_a_timer_publishes_is_heard_in_every_api(faces: Faces) -> None:
-    device = born_native(faces, "truthtimer", 1.5)
+def test_what_a_timer_publishes_is_heard_in_every_api(faces: Faces, tmp_path: Path) -> None:
+    device, http = births.native_by_http(faces, "truthtimer", [1.5], tmp_path), faces.leverege.http
     message = {"type": "inboundDataEventMsg", "deviceId": to_base62(device), "data": {"level": 9.5}}
     action = {"type": "publishTopic", "topic": "inbound", "message": message}
     body = {"name": "later", "timer": {"type": "once", "delay": 1}, "action": action}
-    timer = ok(faces.leverege.post(f"/project/{faces.project}/timer/", json=body))
-    assert ok(faces.leverege.put(f"/timer/{timer['id']}/start"))["running"]
+    timer = ok(http.post(f"/project/{faces.leverege.project}/timer/", json=body))
+    assert ok(http.put(f"/timer/{timer['id']}/start"))["running"]
 
-    wait_until(lambda: "lastRun" in ok(faces.leverege.get(f"/timer/{timer['id']}")))
-    after = ok(faces.leverege.get(f"/timer/{timer['id']}"))
+    wait_until(lambda: "lastRun" in ok(http.get(f"/timer/{timer['id']}")))
+    after = ok(http.get(f"/timer/{timer['id']}"))
     assert (after["running"], "error" in after["lastRun"]) == (False, False)
-    said = {"level": 9.5}
-    wait_until(lambda: ok(faces.leverege.get(f"/device/{to_base62(device)}"))["data"] == said)
-    assert ok(faces.lightelligence.get(f"/devices/{device}/state"))["data"]["attributes"] == said
-    assert ok(faces.leapcraft.get(f"/telemetry/{device}", params={"type": "latest"}))["data"] == said
+    for face in faces.all():
+        told(face, device, {"level": 9.5})

@@ -14,7 +14,9 @@ import pytest_asyncio
 from litestar.routes import HTTPRoute
 
 from roadstead.adapters.clickhouse import ClickHouseStore
+from roadstead.core import registry
 from roadstead.core.messages import Reading
+from roadstead.core.registry import DeviceDraft
 from roadstead.dialects.leapcraft import Terms
 from roadstead.dialects.leapcraft.app import make_litestar
 from roadstead.kernel.actor import Grant
@@ -164,6 +166,18 @@ async def test_devices_are_listed_by_physical_id_with_every_field(acme: Tenant, 
     assert (hub["serial"], sim["meta"], sim["type"]) == ("S-1", {"room": "12"}, None)
     assert type(hub["topology_id"]) is int
     assert (alone["physical_id"], alone["topology_id"]) == (made["alone"]["id"], None)
+
+
+async def test_devices_are_called_what_people_call_them_even_the_same(acme: Tenant, client: Client) -> None:
+    async with acme.work() as work:
+        hub, _ = [await registry.create_device(work, DeviceDraft(title="Air")) for _ in range(2)]
+        await registry.create_device(work, DeviceDraft(title="Air", parent_id=hub.id))
+    names = [each["name"] for each in await client.get("devices.list", "/v1/devices")]
+    (topology,) = await client.get("topologies.list", "/v1/topologies")
+    detail = await client.get("topologies.get", f"/v1/topologies/{hub.id}")
+    for seen in (topology, detail):
+        names += [seen["name"], *(each["name"] for each in seen["devices"])]
+    assert names == ["Air"] * 7
 
 
 async def test_pages_cover_the_list_and_end_in_nothing(acme: Tenant, client: Client) -> None:

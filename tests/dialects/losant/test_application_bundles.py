@@ -206,6 +206,17 @@ async def test_devices_that_are_there_already_are_kept_replaced_or_an_error(acme
     assert logs[4]["validationErrors"][0]["name"] == "Pump"
 
 
+async def test_a_text_that_nobody_could_keep_is_refused_by_name(acme: Tenant) -> None:
+    client = await Client.of(acme)
+    id_ = await add_application(client)
+    answer = await _import(client, _bundle(devices=[{"id": "~p~", "name": "a\0b"}]), into=id_)
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "devices.yaml/resources/0/name: holds a zero byte"
+    answer = await _import(client, _bundle(application={"globals": [{"key": "a", "json": "1", "description": "\0"}]}))
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "application.yaml/resources/0/globals/0/description: holds a zero byte"
+
+
 async def test_of_a_global_there_can_be_no_second(acme: Tenant) -> None:
     client = await Client.of(acme)
     id_ = await add_application(client, globals=[{"key": "limit", "json": "1"}])

@@ -141,6 +141,7 @@ async def test_names_keys_values_and_attributes_of_many_are_said_in_a_few_words(
     assert await ask("tagKeys", query={"name": "Hub"}) == {"tagKeys": []}
     assert await ask("tagValues", key="pier", **pumps) == {"tagKey": "pier", "tagValues": ["0", "1", "2", "all"]}
     assert await ask("tagValues", key="pier", startsWith="a") == {"tagKey": "pier", "tagValues": ["all"]}
+    assert await ask("tagValues", key="pier no. 1") == {"tagKey": "pier_no__1", "tagValues": []}
     assert await ask("attributeNames") == {"attributeNames": ["flow", "load", "place"]}
     assert await ask("attributeNames", dataType=["gps"]) == {"attributeNames": ["place"]}
     assert await ask("attributeNames", dataType="number", **pumps) == {"attributeNames": ["flow"]}

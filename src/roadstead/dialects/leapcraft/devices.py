@@ -29,7 +29,7 @@ class DeviceShape(msgspec.Struct, frozen=True):
         """From a device of ours."""
         device = placed.device
         return cls(
-            name=device.name,
+            name=spell_name(device),
             physical_id=spell_address(device),
             serial=device.serial_number,
             topology_id=placed.topology,
@@ -41,6 +41,11 @@ class DeviceShape(msgspec.Struct, frozen=True):
 def spell_address(device: Device) -> str:
     """What stands on the device: its external id, else its id."""
     return device.external_id or str(device.id)
+
+
+def spell_name(device: Device) -> str:
+    """What people call it, which others may be called too."""
+    return device.title or device.name
 
 
 def spell_meta(device: Device) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from litestar import get
 from roadstead.core import registry
 from roadstead.core.registry import Topology
 from roadstead.core.work import Work
-from roadstead.dialects.leapcraft.devices import spell_address, spell_meta, spell_type
+from roadstead.dialects.leapcraft.devices import spell_address, spell_meta, spell_name, spell_type
 from roadstead.dialects.leapcraft.times import spell_plain_time, spell_time
 
 
@@ -35,10 +35,10 @@ class TopologyShape(msgspec.Struct, frozen=True):
         """From one of ours."""
         gateway = topology.gateway
         devices = [
-            ListedDeviceShape(spell_address(each), each.name, spell_type(each), spell_meta(each))
+            ListedDeviceShape(spell_address(each), spell_name(each), spell_type(each), spell_meta(each))
             for each in topology.devices
         ]
-        return cls(spell_address(gateway), gateway.name, spell_time(gateway.created_at), devices)
+        return cls(spell_address(gateway), spell_name(gateway), spell_time(gateway.created_at), devices)
 
 
 class MemberShape(msgspec.Struct, frozen=True):
@@ -61,8 +61,8 @@ class TopologyDetailShape(msgspec.Struct, frozen=True):
     def of(cls, topology: Topology) -> "TopologyDetailShape":
         """From one of ours."""
         gateway = topology.gateway
-        devices = [MemberShape(spell_address(each), gateway.ordinal, each.name) for each in topology.devices]
-        return cls(spell_address(gateway), spell_plain_time(gateway.created_at), gateway.name, devices)
+        devices = [MemberShape(spell_address(each), gateway.ordinal, spell_name(each)) for each in topology.devices]
+        return cls(spell_address(gateway), spell_plain_time(gateway.created_at), spell_name(gateway), devices)
 
 
 @get("/v1/topologies", operation_id="topologies.list")

@@ -15,6 +15,7 @@ from roadstead.core.registry import DeviceClass
 from roadstead.dialects.losant.applications import GlobalBody, spell_global
 from roadstead.dialects.losant.device_attributes import AttributeBody, spell_attribute
 from roadstead.dialects.losant.device_shapes import TagBody, group_tags
+from roadstead.dialects.losant.schemas import check_texts
 from roadstead.kernel.errors import Invalid, TooLarge
 
 T = TypeVar("T")
@@ -224,6 +225,7 @@ def _resources(texts: Mapping[str, bytes], name: str, kind: str, shape: type[T])
         whole = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader with fewer kinds of scalars
         if not isinstance(whole, dict) or whole.get("resourceType") != kind or whole.get("version") != 1:
             raise Invalid.field(name, f"does not have the resourceType {kind} of version 1")
+        check_texts(whole, name)
         return msgspec.convert(whole.get("resources"), list[shape])  # type: ignore[valid-type]
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError, RecursionError, ValueError) as error:
         raise Invalid.field(name, str(error)[:500]) from error

@@ -47,7 +47,7 @@ async def list_tag_values(request: AnyRequest, work: Work, application: Space) -
         raise Invalid.field("key", "is required", place="query")
     where = read_asked(request, application)
     values = await registry.list_tag_values_of(work, where, key, prefix=_prefix(request))
-    return {"tagKey": key, "tagValues": sorted({value[:_MOST_VALUE] for value in values if value})}
+    return {"tagKey": spell_name(key), "tagValues": sorted({value[:_MOST_VALUE] for value in values if value})}
 
 
 @get(f"{_DEVICES}/attributeNames", operation_id="devices.attributeNames")

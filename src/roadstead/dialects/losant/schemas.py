@@ -13,6 +13,8 @@ from roadstead.web.edge import AnyRequest
 
 _MOST_TOLD = 5
 _MOST_DETAIL = 300
+_PASSED_ON = frozenset({"mqttPublishBody"})
+"""What is not kept may hold zero bytes."""
 
 
 class Contract(msgspec.Struct, frozen=True):
@@ -41,6 +43,8 @@ async def read_body(request: AnyRequest, schema: str | None = None) -> Any:
     value = decode_json(body) if body.strip() else {}
     if schema is not None:
         check(value, schema)
+        if schema not in _PASSED_ON and b"\\u0000" in body:
+            check_texts(value)
     return value
 
 
@@ -55,6 +59,20 @@ def check(value: Any, schema: str, where: str = "") -> None:
     if problems:
         told = "; ".join(f"{each.pointer.strip('/').replace('/', '.') or 'body'}: {each.detail}" for each in problems)
         raise Invalid(told, fields=problems)
+
+
+def check_texts(value: Any, where: str = "") -> None:
+    """Raises `Invalid` with the name of a field that holds a zero byte, which the database cannot keep."""
+    waiting = [(where, value)]
+    while waiting:
+        path, each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += [(path, name) for name in each]
+            waiting += [(f"{path}/{name}", part) for name, part in each.items()]
+        elif isinstance(each, list):
+            waiting += [(f"{path}/{index}", part) for index, part in enumerate(each)]
+        elif isinstance(each, str) and "\0" in each:
+            raise Invalid.field(path, "holds a zero byte")
 
 
 @cache
