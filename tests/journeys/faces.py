@@ -224,9 +224,10 @@ class Losant(msgspec.Struct):
             [known] if known else [f"/applications/{each}/devices/{to_hex24(device)}" for each in self.applications()]
         )
         found = [place for place in places if _seen(self.http.get(place))]
-        assert len(found) <= 1
-        self._homes |= {device: place for place in found}
-        return found[0] if found else None
+        if not found:
+            return None
+        [self._homes[device]] = found
+        return found[0]
 
     def place(self, device: UUID) -> str:
         """The same of a device that is there."""

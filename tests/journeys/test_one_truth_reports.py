@@ -15,30 +15,21 @@ from tests.platform import wait_until
 
 
 @pytest.mark.parametrize("birth", births.NATURES)
-def test_every_api_reports_for_every_device(faces: Faces, birth: Any, tmp_path: Path) -> None:
+def test_what_any_api_reports_is_told_by_all_and_streamed_at_once(faces: Faces, birth: Any, tmp_path: Path) -> None:
     device = birth(faces, births.name_for(birth, "reports"), [1.5], tmp_path)
     for face in faces.all():
         told(face, device, {"level": 1.5})
     levels = [1.5]
-    for speaking in faces.changing():
-        levels.append(levels[-1] + 1)
-        speaking.report(device, levels[-1])
-        for face in faces.all():
-            told(face, device, {"level": levels[-1]})
-    for face in faces.changing():
-        assert face.history(device, "level") == levels
-
-
-@pytest.mark.parametrize("birth", births.NATURES)
-def test_losant_hears_at_once_what_is_reported_through_every_api(faces: Faces, birth: Any, tmp_path: Path) -> None:
-    device = birth(faces, births.name_for(birth, "streams"), [1.5], tmp_path)
-    for face in faces.changing():
-        told(face, device, {"level": 1.5})
     with faces.losant.http.stream("GET", f"{faces.losant.place(device)}/stateStream") as stream:
         lines = (line for line in stream.iter_lines() if line.startswith("data: "))
-        for level, face in enumerate(faces.changing(), 2):
-            face.report(device, level)
-            assert json.loads(next(lines).removeprefix("data: "))["data"] == {"level": level}
+        for speaking in faces.changing():
+            levels.append(levels[-1] + 1)
+            speaking.report(device, levels[-1])
+            assert json.loads(next(lines).removeprefix("data: "))["data"] == {"level": levels[-1]}
+            for face in faces.all():
+                told(face, device, {"level": levels[-1]})
+    for face in faces.changing():
+        assert face.history(device, "level") == levels
 
 
 def test_values_of_all_types_are_the_same_in_every_api(faces: Faces) -> None:
