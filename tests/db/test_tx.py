@@ -2,11 +2,13 @@
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from roadstead.core.messages import OrganizationChanged, encode_fact
 from roadstead.db import Database
 from roadstead.db.tx import _only_reads
 from roadstead.kernel import time
+from roadstead.kernel.errors import Invalid
 from tests.conftest import Tenant
 from tests.fleet import add_device
 
@@ -119,3 +121,12 @@ async def test_a_part_can_be_undone_by_itself(
 )
 def test_what_changes_or_locks_something_is_told_from_what_reads(sql: str, reads: bool) -> None:
     assert _only_reads(sql) is reads
+
+
+@pytest.mark.parametrize("value", ["a\0b", Jsonb({"name": "a\0b"})])
+async def test_text_with_a_zero_byte_is_no_fault_of_ours(
+    tenant_database: Database, acme: Tenant, value: object
+) -> None:
+    with pytest.raises(Invalid, match="zero byte"):
+        async with tenant_database.tx(acme.tenant_id) as tx:
+            await tx.value("SELECT %s::jsonb ->> 'name'" if isinstance(value, Jsonb) else "SELECT %s::text", value)

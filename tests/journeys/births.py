@@ -115,7 +115,7 @@ def lightelligence_speaker(faces: Faces, name: str, folder: Path) -> Speaker:
 def losant_speaker(faces: Faces, name: str, _folder: Path) -> Speaker:
     """With key and secret of its application."""
     place, id_ = _losant_device(faces, name)
-    device = _known(parse_hex24(id_))
+    device = known(parse_hex24(id_))
     return Speaker(device, losant_line(faces, device, place))
 
 
@@ -178,7 +178,7 @@ def leverege_by_http(faces: Faces, name: str, levels: Sequence[float], _folder: 
     device = ok(http.post(place, json={"name": name, "data": {"level": first}}))["id"]
     for level in more:
         ok(http.put(f"/device/{device}/setValue", json={"values": [{"path": "level", "value": level}]}))
-    return _known(parse_base62(device))
+    return known(parse_base62(device))
 
 
 def losant_by_mqtt(faces: Faces, name: str, levels: Sequence[float], folder: Path) -> UUID:
@@ -196,7 +196,7 @@ def losant_by_rest(faces: Faces, name: str, levels: Sequence[float], _folder: Pa
     place, id_ = _losant_device(faces, name)
     states = [{"time": int(at.timestamp() * 1000), "data": {"level": level}} for at, level in _dated(levels)]
     ok(faces.losant.http.post(f"{place}/devices/{id_}/state", json=states))
-    return _known(parse_hex24(id_))
+    return known(parse_hex24(id_))
 
 
 def _lightelligence_device(faces: Faces, name: str) -> UUID:
@@ -228,7 +228,8 @@ def now() -> str:
     return _z(datetime.now(UTC))
 
 
-def _known(device: UUID | None) -> UUID:
+def known(device: UUID | None) -> UUID:
+    """An id that could be read."""
     assert device is not None
     return device
 

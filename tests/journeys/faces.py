@@ -343,6 +343,11 @@ def told(face: Face, device: UUID, values: Any) -> None:
     wait_until(lambda: face.newest(device) == values)
 
 
+def kept(face: Face, device: UUID, name: str, values: list[Any]) -> None:
+    """Wait until an API has these as the history of a sensor."""
+    wait_until(lambda: face.history(device, name) == values)
+
+
 def client(url: str, token: str) -> httpx.Client:
     """A program with a token."""
     return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=20)

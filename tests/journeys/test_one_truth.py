@@ -8,7 +8,7 @@ import pytest
 
 from roadstead.kernel.ids import to_base62, to_hex24
 from tests.journeys import births
-from tests.journeys.faces import Faces, ok, told
+from tests.journeys.faces import Faces, kept, ok, told
 from tests.platform import wait_until
 
 
@@ -21,8 +21,8 @@ def test_a_device_is_the_same_in_every_api(faces: Faces, birth: Any, tmp_path: P
     for face in faces.all():
         told(face, device, last)
     for face in faces.changing():
-        assert face.history(device, "level") == [21.5, 22.5]
-    assert faces.leapcraft.history(device, "level") == [22.0]
+        kept(face, device, "level", [21.5, 22.5])
+    kept(faces.leapcraft, device, "level", [22.0])
 
 
 def test_what_a_gateway_of_leapcraft_reports_is_the_same_in_every_api(faces: Faces) -> None:
@@ -44,13 +44,13 @@ def test_what_a_gateway_of_leapcraft_reports_is_the_same_in_every_api(faces: Fac
     record = ok(faces.leapcraft.http.get(f"/telemetry/{address}", params={"type": "latest"}))
     assert (record["physical_id"], record["data"]) == (address, {"co2": 550.5})
     assert {face.find(device) for face in faces.changing()} == {"AHU 7"}
-    assert faces.native.history(device, "co2") == [550.5]
+    kept(faces.native, device, "co2", [550.5])
     assert faces.losant.newest(device) == {"ahu_co2": 550.5}
-    assert faces.losant.history(device, "ahu_co2") == [550.5]
+    kept(faces.losant, device, "ahu_co2", [550.5])
     assert faces.lightelligence.newest(device) == {"ahu": {"co2": 550.5}}
-    assert faces.lightelligence.history(device, "ahu.co2") == [550.5]
+    kept(faces.lightelligence, device, "ahu.co2", [550.5])
     assert faces.leverege.newest(device) == {"ahu": {"co2": 550.5}}
-    assert faces.leverege.history(device, "ahu/co2") == [550.5]
+    kept(faces.leverege, device, "ahu/co2", [550.5])
 
 
 @pytest.mark.parametrize("birth", births.NATURES)

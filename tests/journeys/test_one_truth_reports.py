@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from roadstead.kernel.ids import parse_hex24, to_hex24
 from tests.journeys import births
 from tests.journeys.births import Speaker
-from tests.journeys.faces import Faces, ok, told
+from tests.journeys.faces import Faces, kept, ok, told
 from tests.platform import wait_until
 
 
@@ -29,7 +28,7 @@ def test_what_any_api_reports_is_told_by_all_and_streamed_at_once(faces: Faces, 
             for face in faces.all():
                 told(face, device, {"level": levels[-1]})
     for face in faces.changing():
-        assert face.history(device, "level") == levels
+        kept(face, device, "level", levels)
 
 
 def test_values_of_all_types_are_the_same_in_every_api(faces: Faces) -> None:
@@ -39,7 +38,7 @@ def test_values_of_all_types_are_the_same_in_every_api(faces: Faces) -> None:
     application = faces.losant.make("applications.post", "/applications", {"name": "kinds"})["id"]
     id_ = faces.losant.make("devices.post", f"/applications/{application}/devices", draft)["id"]
     ok(faces.losant.http.post(f"/applications/{application}/devices/{id_}/state", json={"data": values}))
-    device = known(id_)
+    device = births.known(parse_hex24(id_))
     for face in faces.changing():
         told(face, device, values)
     told(faces.leapcraft, device, {"level": 7, "meta": {"open": True, "mode": "slow", "place": "52.5,13.4"}})
@@ -48,7 +47,7 @@ def test_values_of_all_types_are_the_same_in_every_api(faces: Faces) -> None:
 def test_two_of_one_name_are_called_that_by_all_whose_names_need_not_be_unique(faces: Faces, tmp_path: Path) -> None:
     first = births.losant_by_rest(faces, "twins", [1.5], tmp_path)
     place = faces.losant.place(first).rpartition("/")[0]
-    second = known(faces.losant.make("devices.post", place, {"name": "twins"})["id"])
+    second = births.known(parse_hex24(faces.losant.make("devices.post", place, {"name": "twins"})["id"]))
     assert {face.find(second) for face in faces.all() if face is not faces.native} == {"twins"}
     assert faces.names(first) == {"twins"}
     assert faces.native.find(second) not in ("twins", None)
@@ -58,6 +57,7 @@ def test_two_of_one_name_are_called_that_by_all_whose_names_need_not_be_unique(f
 def test_what_was_deleted_natively_comes_back_when_losant_restores_it(faces: Faces, birth: Any, tmp_path: Path) -> None:
     device = birth(faces, births.name_for(birth, "restored"), [1.5, 2.5], tmp_path)
     told(faces.native, device, {"level": 2.5})
+    kept(faces.native, device, "level", [1.5, 2.5])
     names, place = faces.names(device), faces.losant.place(device)
     faces.native.delete(device)
     assert faces.names(device) == {None}
@@ -67,7 +67,7 @@ def test_what_was_deleted_natively_comes_back_when_losant_restores_it(faces: Fac
     assert faces.names(device) == names
     for face in faces.changing():
         told(face, device, {"level": 2.5})
-        assert face.history(device, "level") == [1.5, 2.5]
+        kept(face, device, "level", [1.5, 2.5])
 
 
 @pytest.mark.parametrize("birth", births.SPEAKERS)
@@ -96,10 +96,3 @@ def test_tags_given_in_one_api_are_found_in_the_others(faces: Faces, tmp_path: P
     info = ok(faces.lightelligence.http.get(f"/devices/{device}"))["data"]["info"]
     assert info["tags"] == ["dock"]
     assert ok(faces.leapcraft.http.get(f"/devices/{device}"))["meta"] == {"dock": "east"}
-
-
-def known(id_: str) -> UUID:
-    """As the others spell it."""
-    device = parse_hex24(id_)
-    assert device is not None
-    return device

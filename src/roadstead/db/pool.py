@@ -22,6 +22,8 @@ set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
 
 
+_NUL = "NUL (0x00)"
+"""In what the driver says of text that PostgreSQL does not have."""
 _PATIENCE_S = 5.0
 """For a connection. Also how long the pool tries to get one by itself, at ever longer intervals: who comes later asks
 anew, so that a database that is back is noticed at once."""
@@ -73,7 +75,8 @@ class Database:
         """A transaction that commits at the end and rolls back when something is raised.
 
         Raises `Unavailable` when the database cannot be reached; whether a commit that was cut off took effect is then
-        unknown. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell.
+        unknown. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell, and for text with a
+        zero byte that nobody has found before.
         """
         try:
             async with self._connection() as connection:
@@ -82,6 +85,10 @@ class Database:
                 await tx.commit()
         except psycopg.errors.InvalidRegularExpression as error:
             raise Invalid(f"not a regular expression: {error.diag.message_primary}") from error
+        except psycopg.DataError as error:
+            if isinstance(error, psycopg.errors.UntranslatableCharacter) or _NUL in str(error):
+                raise Invalid("text must not contain a zero byte") from error
+            raise
         except (psycopg.OperationalError, PoolTimeout) as error:
             if isinstance(error, psycopg.errors.QueryCanceled):
                 raise Unavailable("the database took too long over this; ask for less") from error

@@ -81,9 +81,7 @@ async def _say(bus: Bus, tenant: Tenant, device_id: str, *, times: int) -> None:
     raw, now = ids.to_bytes(uuid_of(device_id)), time.to_millis(time.now())
     notice = msgspec.msgpack.encode(SessionNotice("gateway", 1))
     said = [
-        Accepted.of(
-            tenant.tenant_id, raw, "losant", "state", now, [Reading("level", now, 1.0)], size_bytes=20
-        )
+        Accepted.of(tenant.tenant_id, raw, "losant", "state", now, [Reading("level", now, 1.0)], size_bytes=20)
         for _ in range(times)
     ]
     answer = Accepted.of(tenant.tenant_id, raw, "native", "answer", now, size_bytes=5)

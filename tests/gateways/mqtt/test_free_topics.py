@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -9,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadstead.core.free_topics import Place, Said
+from roadstead.core.free_topics import FreeTopics, Place, Said
 from roadstead.gateways.mqtt import Limits, Reason, Route, TopicRules
 from roadstead.gateways.mqtt.door import Grant, Verdict
-from roadstead.gateways.mqtt.free_topics import FilterTree, Wish
+from roadstead.gateways.mqtt.free_topics import FilterTree, Guest, Halls, Wish
 from roadstead.gateways.mqtt.packets import V5, V311, Publish, Suback, Subscribe, Subscription
 from roadstead.gateways.mqtt.reasons import MalformedPacket
 from roadstead.gateways.mqtt.subscriptions import Heard
 from roadstead.kernel.errors import Unavailable
-from roadstead.kernel.ids import SpaceId, new_id
+from roadstead.kernel.ids import SpaceId, TenantId, new_id
 from roadstead.kernel.topics import covers, matches, overlap
 from tests.gateways.harness import Device, Door, until
 
@@ -281,3 +282,30 @@ def test_a_guest_hears_the_best_of_what_it_asked_for_and_need_not_hear_itself() 
     tree.add("c", guest, Wish(1, 0, False))
     assert tree.find(Said("a/b", b"")) == {guest: Heard(1, (3, 4))}
     assert tree.find(Said("a/b", b"", speaker=guest.key)) == {guest: Heard(0, (3,))}
+
+
+class Moody:
+    """A bus that is away at first."""
+
+    def __init__(self) -> None:
+        self.away = True
+
+    async def listen(self, place: Place, hear: object) -> "Moody":
+        """Somebody listens, once it is there."""
+        if self.away:
+            raise Unavailable("the bus is away")
+        return self
+
+    async def close(self) -> None:
+        """Nobody does."""
+
+
+async def test_a_hall_that_could_not_be_opened_is_opened_for_the_next_guest() -> None:
+    bus = Moody()
+    halls, place = Halls(cast(FreeTopics, bus)), (TenantId(1), SpaceId(new_id()))
+    guest, wanted = cast(Guest, object()), Subscription(filter="a/b", qos=1)
+    with pytest.raises(Unavailable):
+        await halls.listen(place, guest, wanted, 0)
+    bus.away = False
+    await halls.listen(place, guest, wanted, 0)
+    halls.leave(place, guest, "a/b")

@@ -14,6 +14,7 @@ import structlog
 from roadstead.core.free_topics import Ear, FreeTopics, Place, Said
 from roadstead.gateways.mqtt.packets import Subscription
 from roadstead.gateways.mqtt.subscriptions import Heard
+from roadstead.kernel.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -119,13 +120,22 @@ class Halls:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def listen(self, place: Place, guest: Guest, wanted: Subscription, identifier: int) -> None:
-        """From the return on the guest hears what is said in the space on the topics of a filter."""
+        """From the return on the guest hears what is said in the space on the topics of a filter.
+
+        Raises `Unavailable` when the bus is away.
+        """
         hall = self._halls.get(place)
         if hall is None:
             hall = self._halls[place] = _Hall(self.free_topics, place)
         wish = Wish(min(wanted.qos, 1), identifier, wanted.no_local)
         hall.tree.add(wanted.filter, guest, wish)
-        await asyncio.shield(hall.ear)
+        try:
+            await asyncio.shield(hall.ear)
+        except Unavailable:
+            # Nobody hears anything in it: whoever comes next shall try anew.
+            if self._halls.get(place) is hall:
+                del self._halls[place]
+            raise
 
     def leave(self, place: Place, guest: Guest, filter_: str) -> None:
         """It does not listen to this filter any more."""
