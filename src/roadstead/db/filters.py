@@ -321,7 +321,8 @@ def _values(leaf: Leaf, values: Values, steps: Sequence[str], source: Source | N
             both = [at, Condition(f"{row}.path > %s AND {row}.path < %s", (f"{path}.", f"{path}/"))]
             if source is not None:
                 return _either([_exists(values, keys, one) for one in both], source)
-            found = _any(both)
+            either = _any(both)
+            found = Condition(f"({either.sql})", either.params)
         case In(field, wanted):
             found = _all([at, _any([_all(_typed(field, row, Operator.EQ, value)) for value in wanted])])
         case Compare() | Between():

@@ -75,8 +75,8 @@ class Database:
         """A transaction that commits at the end and rolls back when something is raised.
 
         Raises `Unavailable` when the database cannot be reached; whether a commit that was cut off took effect is then
-        unknown. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell, and for text with a
-        zero byte that nobody has found before.
+        unknown. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell, and for text
+        with a zero byte that nobody has found before.
         """
         try:
             async with self._connection() as connection:

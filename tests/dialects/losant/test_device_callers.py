@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from roadstead.dialects.losant import commands
 from tests.conftest import Tenant
 from tests.dialects.losant.contract import ACTIONS, Client
 from tests.dialects.losant.data_path import edge
@@ -132,13 +133,16 @@ async def test_a_device_has_the_rights_for_all_that_is_for_devices(acme: Tenant,
     assert (await program.ask(action, json=BODIES.get(action), **place)).status_code < 300
 
 
-async def test_what_a_job_would_do_needs_a_key_for_all_devices(acme: Tenant) -> None:
+async def test_what_a_job_would_do_needs_a_key_for_all_devices(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_AT_ONCE", 1)
     client = await Client.of(acme)
     application = await add_application(client)
-    device = await add_device(client, application, attributes=["t"])
-    program = await device_client(client, application, device, deviceIds=[device])
-    refused = await program.failure("data.export", applicationId=application, json=BODIES["data.export"])
-    assert refused == (403, "Forbidden")
+    devices = [await add_device(client, application, name) for name in ("one", "two")]
+    program = await device_client(client, application, devices[0], deviceIds=devices)
+    body = {"name": "blink", "deviceIds": devices}
+    assert await program.failure("devices.sendCommand", applicationId=application, json=body) == (403, "Forbidden")
+    everybody = await device_client(client, application, devices[0])
+    assert (await everybody.ask("devices.sendCommand", applicationId=application, json=body)).status_code == 202
 
 
 async def test_a_token_is_good_for_as_long_as_its_key_and_its_device(acme: Tenant) -> None:

@@ -107,7 +107,8 @@ def test_others_take_a_closer_look(said: Any) -> None:
     assert CODEC.glance(uplink(said)) is None
 
 
-_scalars = some.booleans() | some.integers(-(2**60), 2**60) | some.floats(allow_nan=False) | some.text(max_size=5)
+_numbers = some.floats(allow_nan=False, allow_infinity=False)
+_scalars = some.booleans() | some.integers(-(2**60), 2**60) | _numbers | some.text(max_size=5)
 _data = some.dictionaries(some.sampled_from(["a", "b", "c"]), _scalars | some.none() | some.just([1]), max_size=3)
 _times = some.none() | some.integers(-DAY_MS, DAY_MS) | some.integers(NOW - 40 * DAY_MS, NOW + 2 * DAY_MS)
 _states = some.fixed_dictionaries({"data": _data}, optional={"time": _times, "meta": some.just({"m": 1})})
