@@ -21,9 +21,8 @@ from roadstead.core.telemetry.connections import (
 )
 from roadstead.core.telemetry.device_curves import (
     CurvesQuery,
-    DeviceRows,
+    DevicePoints,
     LastValue,
-    Row,
     read_curves,
     read_last_values,
 )
@@ -135,7 +134,7 @@ __all__ = [
     "CurvesQuery",
     "DeviceCatalog",
     "DeviceKey",
-    "DeviceRows",
+    "DevicePoints",
     "DeviceValues",
     "DocumentMessage",
     "Fill",
@@ -154,7 +153,6 @@ __all__ = [
     "ReadingStatistics",
     "RefusedItem",
     "ReportedState",
-    "Row",
     "Selection",
     "SensorReading",
     "Snapshot",

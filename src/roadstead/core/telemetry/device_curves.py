@@ -53,19 +53,14 @@ class CurvesQuery(msgspec.Struct, frozen=True, kw_only=True):
             raise Invalid.field("limit", "takes a positive number", code="range")
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """The values of attributes at one instant; of buckets when they begin."""
-
-    at: int
-    """In ms since 1970."""
-    values: dict[str, Value]
-
-
-class DeviceRows(msgspec.Struct, frozen=True):
-    """What of one device was found."""
+class DevicePoints(msgspec.Struct, frozen=True):
+    """What of one device was found, in columns: most answers are many numbers of one attribute."""
 
     device: Device
-    rows: list[Row]
+    at: list[int]
+    """In ms since 1970; of buckets when they begin."""
+    values: dict[str, list[Value | None]]
+    """By attribute, as long as `at`; None: nothing of it at that instant."""
     blobs: dict[str, Attribute] = {}
     """Attributes of which values stand for files, by name, where these are values as they were reported."""
 
@@ -80,8 +75,8 @@ class LastValue(msgspec.Struct, frozen=True):
 
 
 @operation(Grant.READINGS_READ)
-async def read_curves(work: Work, where: Filter, query: CurvesQuery) -> list[DeviceRows]:
-    """Attributes of the devices that a filter is true for; devices without a point have no rows.
+async def read_curves(work: Work, where: Filter, query: CurvesQuery) -> list[DevicePoints]:
+    """Attributes of the devices that a filter is true for; devices without a point have none.
 
     Raises `Invalid` for an attribute of which the function says nothing on any of them, and for too many devices;
     `TooLarge` for too many points.
@@ -107,7 +102,8 @@ async def read_curves(work: Work, where: Filter, query: CurvesQuery) -> list[Dev
     for curve in curves:
         found[curve.series.device].append((by_series[curve.series], curve))
     return [
-        DeviceRows(device, _rows(found[device.id], query), _blobs(attributes[device.id], query)) for device in devices
+        DevicePoints(device, *_columns(found[device.id], query), _blobs(attributes[device.id], query))
+        for device in devices
     ]
 
 
@@ -176,22 +172,34 @@ def _fits(attribute: Attribute, function: Function | TimeAt | None) -> bool:
     return function in (_RECKONED if attribute.data_type in (DataType.NUMBER, DataType.BOOLEAN) else _COUNTED)
 
 
-def _rows(curves: Sequence[tuple[Attribute, Curve]], query: CurvesQuery) -> list[Row]:
+def _columns(
+    curves: Sequence[tuple[Attribute, Curve]], query: CurvesQuery
+) -> tuple[list[int], dict[str, list[Value | None]]]:
     """Points of one instant together, in the order of the query."""
     if len(curves) == 1:
         [(attribute, curve)] = curves
-        name = attribute.name
-        values = _values(attribute, curve.points, query.function)
-        rows = [Row(point.at, {name: value}) for point, value in zip(curve.points, values, strict=True)]
+        at = [point.at for point in curve.points]
+        values = {attribute.name: _values(attribute, curve.points, query.function)}
     else:
-        merged: dict[int, dict[str, Value]] = {}
-        for attribute, curve in curves:
-            for point, value in zip(curve.points, _values(attribute, curve.points, query.function), strict=True):
-                merged.setdefault(point.at, {})[attribute.name] = value
-        rows = [Row(at, merged[at]) for at in sorted(merged)]
+        said = {
+            attribute.name: dict(
+                zip(
+                    [point.at for point in curve.points],
+                    _values(attribute, curve.points, query.function),
+                    strict=True,
+                )
+            )
+            for attribute, curve in curves
+        }
+        at = sorted({instant for values in said.values() for instant in values})
+        values = {name: [known.get(instant) for instant in at] for name, known in said.items()}
     if query.descending:
-        rows.reverse()
-    return rows if query.limit is None else rows[: query.limit]
+        at.reverse()
+        for column in values.values():
+            column.reverse()
+    if query.limit is None:
+        return at, values
+    return at[: query.limit], {name: column[: query.limit] for name, column in values.items()}
 
 
 def _blobs(attributes: Sequence[Attribute], query: CurvesQuery) -> dict[str, Attribute]:
@@ -200,7 +208,9 @@ def _blobs(attributes: Sequence[Attribute], query: CurvesQuery) -> dict[str, Att
     return {each.name: each for each in attributes if each.data_type is DataType.BLOB}
 
 
-def _values(attribute: Attribute, points: Sequence[CurvePoint], function: Function | TimeAt | None) -> list[Value]:
+def _values(
+    attribute: Attribute, points: Sequence[CurvePoint], function: Function | TimeAt | None
+) -> list[Value | None]:
     if function in _AS_REPORTED:
         type_ = attribute.data_type.value_type
         return [value_of(type_, point.number, point.text) for point in points]

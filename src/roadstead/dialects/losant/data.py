@@ -11,14 +11,14 @@ from roadstead.core import telemetry
 from roadstead.core.messages import Value
 from roadstead.core.ports import Function, Span, TimeAt
 from roadstead.core.registry import Space
-from roadstead.core.telemetry import CurvesQuery, DeviceRows, Row
+from roadstead.core.telemetry import CurvesQuery, DevicePoints
 from roadstead.core.work import Work
 from roadstead.dialects.losant.choices import read_choice
 from roadstead.dialects.losant.device_shapes import tags_of
 from roadstead.dialects.losant.envelopes import spell_time
 from roadstead.dialects.losant.schemas import read_body
 from roadstead.dialects.losant.spans import make_span
-from roadstead.dialects.losant.values import spell_data
+from roadstead.dialects.losant.values import spell_data, spell_value
 from roadstead.kernel import time
 from roadstead.kernel.errors import Invalid, TooLarge
 from roadstead.kernel.filter import And, Filter, equals
@@ -29,6 +29,8 @@ from roadstead.web.edge import AnyRequest
 _MOST_BYTES = 30_000_000
 _DAY_MS = 86_400_000
 _TICK = timedelta(milliseconds=1)
+_BETWEEN = b"}},"
+"""One point and the next."""
 _FUNCTIONS = {
     "FIRST": Function.FIRST,
     "LAST": Function.LAST,
@@ -57,7 +59,8 @@ class DeviceShape(msgspec.Struct, frozen=True):
 
     name: str
     tags: dict[str, list[str]]
-    points: list[PointShape]
+    points: msgspec.Raw
+    """A list of `PointShape`."""
 
 
 class TimeSeriesShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,10 +76,9 @@ class TimeSeriesShape(msgspec.Struct, frozen=True, kw_only=True):
     type: str = msgspec.field(default="timeSeriesData", name="_type")
 
     @classmethod
-    def of(cls, query: CurvesQuery, aggregation: Aggregation, found: Sequence[DeviceRows]) -> Self:
+    def of(cls, query: CurvesQuery, aggregation: Aggregation, found: Sequence[DevicePoints]) -> Self:
         """As it is answered. Most devices have points at the same instants, so each is spelled once."""
-        instants = {row.at for device in found for row in device.rows}
-        spelled = {at: spell_time(from_millis(at)) for at in instants}
+        speller = _Speller(found)
         return cls(
             start=spell_time(query.span.start),
             end=spell_time(query.span.end if query.function is not None else query.span.end - _TICK),
@@ -88,7 +90,7 @@ class TimeSeriesShape(msgspec.Struct, frozen=True, kw_only=True):
                 to_hex24(each.device.id): DeviceShape(
                     each.device.title or each.device.name,
                     tags_of(each.device),
-                    [PointShape(spelled[row.at], row.values) for row in each.rows],
+                    speller.spell(each),
                 )
                 for each in found
             },
@@ -129,14 +131,52 @@ async def query_last_values(request: AnyRequest, work: Work, application: Space)
     return answer
 
 
-async def _with_urls(work: Work, application: Space, found: DeviceRows) -> DeviceRows:
+async def _with_urls(work: Work, application: Space, found: DevicePoints) -> DevicePoints:
     """With URLs in the place of files."""
-    rows: list[Row] = []
-    for row in found.rows:
-        files = [(found.blobs[name], value) for name, value in row.values.items() if name in found.blobs]
-        others = {name: value for name, value in row.values.items() if name not in found.blobs}
-        rows.append(Row(row.at, others | await spell_data(work, application, found.device.id, files)))
-    return msgspec.structs.replace(found, rows=[row for row in rows if row.values])
+    values = dict(found.values)
+    for name in found.blobs.keys() & values.keys():
+        values[name] = [
+            None if value is None else await spell_value(work, application, found.device.id, found.blobs[name], value)
+            for value in values[name]
+        ]
+    return msgspec.structs.replace(found, values=values)
+
+
+class _Speller:
+    """Lists of `PointShape` of many devices, most of which have points at the same instants."""
+
+    def __init__(self, found: Sequence[DevicePoints]) -> None:
+        instants = set[int]().union(*(device.at for device in found))
+        self._times = {at: spell_time(from_millis(at)) for at in instants}
+        self._heads: dict[str, dict[int, bytes]] = {}
+
+    def spell(self, found: DevicePoints) -> msgspec.Raw:
+        """What there is of one device, without instants at which nothing is left."""
+        if len(found.values) == 1:
+            [(name, values)] = found.values.items()
+            if {float, int, bool}.issuperset(map(type, values)):
+                return self._spell_numbers(name, found.at, values)
+        points = []
+        for at, row in zip(found.at, zip(*found.values.values(), strict=True), strict=True):
+            data = {name: value for name, value in zip(found.values, row, strict=True) if value is not None}
+            if data:
+                points.append(PointShape(self._times[at], data))
+        return msgspec.Raw(msgspec.json.encode(points))
+
+    def _spell_numbers(self, name: str, at: Sequence[int], values: Sequence[Value | None]) -> msgspec.Raw:
+        """The same for what most answers are, ten thousands of numbers: no object is made for any of them."""
+        if not values:
+            return msgspec.Raw(b"[]")
+        heads = self._heads.get(name) or self._make_heads(name)
+        pieces = [b""] * (2 * len(values))
+        pieces[::2] = map(heads.__getitem__, at)
+        pieces[1::2] = msgspec.json.encode(values)[1:-1].split(b",")
+        return msgspec.Raw(b"[" + b"".join(pieces)[len(_BETWEEN) :] + b"}}]")
+
+    def _make_heads(self, name: str) -> dict[int, bytes]:
+        middle = b'","data":{' + msgspec.json.encode(name) + b":"
+        heads = {at: _BETWEEN + b'{"time":"' + time.encode() + middle for at, time in self._times.items()}
+        return self._heads.setdefault(name, heads)
 
 
 def choose(application: Space, body: Mapping[str, Any]) -> Filter:
