@@ -6,6 +6,7 @@ import pytest
 
 from roadstead.core.messages import Accepted, Reading
 from roadstead.core.telemetry import Patches, copy_line, index_next, merge_state, searching
+from roadstead.dialects.leverege import search as search_routes
 from roadstead.kernel import ids, time
 from roadstead.kernel.ids import parse_base62
 from tests.conftest import Tenant
@@ -280,6 +281,20 @@ async def test_children_are_searched_and_an_only_child_is_searched_with_its_pare
         place = {"systemId": "main", "blueprint": "boat", "objId": owner, "rel": "fences"}
         found = await client.data("interface.group-search", json=body, **place)
         assert (found["count"], len(found["items"])) == (count, count), owner
+
+
+async def test_a_search_that_takes_too_long_is_given_up_and_told_so(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = await fleet(acme)
+    monkeypatch.setattr(search_routes, "_LONGEST_S", 1)
+    wanted = {"filter": {"type": "expression", "kind": "regexp", "field": "data/note", "value": "spare.*"}}
+    async with acme.edge.system_database.tx() as tx:
+        # Waiting counts as well: nobody reads the values while this lasts.
+        await tx.run("LOCK TABLE device_value IN ACCESS EXCLUSIVE MODE")
+        answer = await client.ask("interface.search", json=wanted, systemId="main", blueprint="boat")
+    assert (answer.status_code, answer.json()["message"]) == (503, "the database took too long over this; ask for less")
+    assert (await search(client))["count"] == len(BOATS)
 
 
 async def test_an_expression_is_run_in_bounded_time_whatever_it_is(acme: Tenant) -> None:
