@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from roadstead.core.messages import Reading, Value
-from roadstead.core.ports import Curve, CurvePoint, Function, Series, Span, TimeAt
+from roadstead.core.ports import Curve, Function, Series, Span, TimeAt
 from roadstead.kernel.errors import TooLarge
 from roadstead.kernel.ids import DeviceId, new_id, to_bytes
 from roadstead.kernel.time import from_millis
@@ -39,10 +39,14 @@ async def read(
     series = [owner.series(path) for path in paths]
     asking: dict[str, Any] = {"step_ms": STEP, "function": None, "most": 1000} | how
     found = await owner.store.curves(owner.id, series, asked, **asking)
-    return {curve.series.path: [
-            (point.at - BEGIN, point.text if point.number is None else point.number) for point in curve.points
-        ]
-            for curve in found}  # fmt: skip
+    return {curve.series.path: _points(curve) for curve in found}
+
+
+def _points(curve: Curve) -> list[tuple[int, Any]]:
+    values = [
+        text if number is None else number for number, text in zip(curve.numbers, curve.texts or curve.at, strict=True)
+    ]
+    return [(at - BEGIN, value) for at, value in zip(curve.at, values, strict=True)]
 
 
 @pytest.mark.parametrize("function", list(ORACLE))
@@ -106,7 +110,7 @@ async def test_series_of_several_devices_come_from_one_question(acme: Owner) -> 
     asked = [Series(device, "u"), acme.series("t"), acme.series("u")]
     span = Span(from_millis(BEGIN), from_millis(END))
     found = await acme.store.curves(acme.id, asked, span, step_ms=None, function=Function.SUM, most=10)
-    assert sorted(found, key=lambda curve: curve.points[0].number or 0) == [
-        Curve(acme.series("t"), [CurvePoint(BEGIN, 1.0)]),
-        Curve(Series(device, "u"), [CurvePoint(BEGIN, 3.0)]),
+    assert sorted(found, key=lambda curve: curve.numbers[0] or 0) == [
+        Curve(acme.series("t"), [BEGIN], [1.0]),
+        Curve(Series(device, "u"), [BEGIN], [3.0]),
     ]

@@ -91,20 +91,16 @@ class TimeAt(msgspec.Struct, frozen=True):
     text: str
 
 
-class CurvePoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A point of a curve: number and text as in `StoredPoint`; what was boiled down to a number has no text."""
-
-    at: int
-    """In ms since 1970."""
-    number: float | None
-    text: str = ""
-
-
 class Curve(msgspec.Struct, frozen=True):
-    """One series with its points in order of time."""
+    """One series with its points in order of time, in columns: there may be very many."""
 
     series: Series
-    points: list[CurvePoint]
+    at: list[int]
+    """In ms since 1970."""
+    numbers: list[float | None]
+    """As in `StoredPoint`."""
+    texts: list[str] = []
+    """The same; empty where everything was boiled down to numbers."""
 
 
 class PointStatistics(msgspec.Struct, frozen=True, kw_only=True):

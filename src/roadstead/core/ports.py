@@ -14,7 +14,6 @@ from roadstead.core.messages import Accepted, Reading, Severity, Uplink
 from roadstead.core.points import (
     Bucket,
     Curve,
-    CurvePoint,
     Function,
     PointPosition,
     PointStatistics,
@@ -35,7 +34,6 @@ __all__ = [
     "Chat",
     "Codec",
     "Curve",
-    "CurvePoint",
     "Decoded",
     "Document",
     "Function",

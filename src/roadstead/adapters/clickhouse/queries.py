@@ -155,14 +155,14 @@ def select_modes(range_: Range, grid: Grid, most: int) -> Query:
 
 
 def select_curves(range_: Range, *, newest: int | None, oldest: int | None, most: int) -> Query:
-    """Device, path, and its points as arrays of time, number, text; at most `most` points, those of all together."""
+    """Device, path, and columns of its points: time, number, text; at most `most` points, those of all together."""
     source, parameters = _distinct(range_, "device, path, at, number, text")
     part = ""
     if newest is not None or oldest is not None:
         part = f"ORDER BY device, path, at {'DESC' if newest is not None else ''} LIMIT {{each:UInt64}} BY device, path"
         parameters["each"] = newest if newest is not None else oldest or 0
     sql = f"""
-        SELECT lower(hex(device)), path, {_CURVE} FROM (
+        {_columns(3)} FROM (
             SELECT device, path, toUnixTimestamp64Milli(at) AS since, number AS value, text AS told FROM ({source})
             {part} LIMIT {{most:UInt64}}
         )
@@ -172,25 +172,34 @@ def select_curves(range_: Range, *, newest: int | None, oldest: int | None, most
 
 
 def select_bucket_curves(range_: Range, grid: Grid, function: Function, most: int) -> Query:
-    """The same with a point for each bucket, boiled down by a function (of those in `_AGGREGATES`)."""
+    """The same with a point for each bucket, boiled down by a function (of those in `_AGGREGATES`); those of which it
+    says nothing are left out. Texts come with functions of `TEXTUAL` alone.
+    """
     aggregate = _AGGREGATES[function]
     if function in TEXTUAL:
         source, parameters = _distinct(range_, "device, path, at, number, text")
-        columns, curve = f"{aggregate} AS pair, pair.1 AS value, pair.2 AS told", _CURVE
+        columns, curve, kept = f"{aggregate} AS pair, pair.1 AS value, pair.2 AS told", _columns(3), "true"
     else:
         source, parameters = _distinct(range_, "device, path, at, number")
-        columns, curve = f"toNullable(toFloat64({aggregate})) AS value", "arraySort(groupArray(tuple(since, value)))"
+        columns, curve, kept = f"toNullable(toFloat64({aggregate})) AS value", _columns(2), "isFinite(value)"
     sql = f"""
-        SELECT lower(hex(device)), path, {curve} FROM (
+        {curve} FROM (
             SELECT device, path, {grid.sql_of("toUnixTimestamp64Milli(at)")} AS since, {columns}
             FROM ({source}) GROUP BY device, path, since LIMIT {{most:UInt64}}
         )
-        GROUP BY device, path ORDER BY device, path
+        WHERE {kept} GROUP BY device, path ORDER BY device, path
     """
     return Query(sql, parameters | grid.parameters | {"most": most})
 
 
-_CURVE = "arraySort(groupArray(tuple(since, value, told)))"
+def _columns(count: int) -> str:
+    """Device, path, and so many of time, value and text as arrays in order of time: the head of a query."""
+    names = ("since", "value", "told")[:count]
+    columns = [f"arrayMap(point -> point.{number}, points)" for number in range(1, count + 1)]
+    return f"""
+        WITH arraySort(groupArray(tuple({", ".join(names)}))) AS points
+        SELECT lower(hex(device)), path, {", ".join(columns)}
+    """
 
 
 def select_holds(

@@ -32,12 +32,13 @@ from roadstead.core.registry.deletion import (
     pick_deleted_devices,
     restore_device,
 )
-from roadstead.core.registry.device_list_store import DeviceName
+from roadstead.core.registry.device_list_store import DeviceName, TaggedDevice
 from roadstead.core.registry.device_lists import (
     list_attribute_names,
     list_device_names,
     list_tag_keys_of,
     list_tag_values_of,
+    list_tagged_devices,
 )
 from roadstead.core.registry.device_search import (
     Terms,
@@ -260,6 +261,7 @@ __all__ = [
     "TagExpression",
     "TagOperator",
     "TagSelector",
+    "TaggedDevice",
     "Terms",
     "Topology",
     "add_device",
@@ -349,6 +351,7 @@ __all__ = [
     "list_tag_keys",
     "list_tag_keys_of",
     "list_tag_values_of",
+    "list_tagged_devices",
     "list_topologies",
     "load_addresses",
     "load_component",

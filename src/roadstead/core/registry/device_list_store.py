@@ -21,6 +21,16 @@ class DeviceName(msgspec.Struct, frozen=True):
     name: str
 
 
+class TaggedDevice(msgspec.Struct, frozen=True):
+    """What a device is called, and its tags."""
+
+    id: DeviceId
+    name: str
+    tags: dict[str, str]
+    repeated_tags: dict[str, list[str]]
+    """Further values of keys that have several."""
+
+
 _HAS_CHILDREN = "EXISTS (SELECT FROM device low WHERE low.tenant_id = device.tenant_id AND low.parent_id = device.id)"
 
 
@@ -46,6 +56,16 @@ async def select_names(tx: Tx, where: Filter, *, most: int) -> list[DeviceName]:
         FROM device WHERE {condition.sql} ORDER BY device.called, device.id LIMIT %s
     """
     return await tx.all(DeviceName, sql, *condition.params, most)
+
+
+async def select_tagged(tx: Tx, where: Filter, *, most: int) -> list[TaggedDevice]:
+    """The first so many devices, by their ids."""
+    condition = _condition(tx, where)
+    sql = f"""
+        SELECT device.id, coalesce(device.title, device.name) AS name, device.tags, device.repeated_tags
+        FROM device WHERE {condition.sql} ORDER BY device.id LIMIT %s
+    """
+    return await tx.all(TaggedDevice, sql, *condition.params, most)
 
 
 async def select_tag_keys(tx: Tx, where: Filter, keys: Filter, *, most: int) -> list[str]:

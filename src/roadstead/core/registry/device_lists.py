@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from roadstead.core.operation import operation
 from roadstead.core.registry import device_list_store
 from roadstead.core.registry.attribute_model import DataType
-from roadstead.core.registry.device_list_store import DeviceName
+from roadstead.core.registry.device_list_store import DeviceName, TaggedDevice
 from roadstead.core.registry.search import resolve
 from roadstead.core.work import Work
 from roadstead.kernel.actor import Grant
@@ -19,6 +19,12 @@ MOST_NAMES = 1_000
 async def list_device_names(work: Work, where: Filter) -> list[DeviceName]:
     """What the first devices are called, by that, and their classes."""
     return await device_list_store.select_names(work.tx, await resolve(work, where), most=MOST_NAMES)
+
+
+@operation(Grant.DEVICES_READ)
+async def list_tagged_devices(work: Work, where: Filter, *, most: int) -> list[TaggedDevice]:
+    """The first so many devices, by their ids, with their tags."""
+    return await device_list_store.select_tagged(work.tx, await resolve(work, where), most=most)
 
 
 @operation(Grant.DEVICES_READ)

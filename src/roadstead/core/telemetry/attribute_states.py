@@ -172,6 +172,7 @@ async def _read_newest(work: Work, channels: Sequence[Channel], span: Span) -> l
     )
     found = []
     for curve in curves:
-        channel, point = by_series[curve.series], curve.points[-1]
-        found.append((channel, value_of(channel.value_type, point.number, point.text), from_millis(point.at)))
+        channel = by_series[curve.series]
+        value = value_of(channel.value_type, curve.numbers[-1], curve.texts[-1])
+        found.append((channel, value, from_millis(curve.at[-1])))
     return found

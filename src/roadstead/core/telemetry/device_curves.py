@@ -8,15 +8,14 @@ import msgspec
 from roadstead.core import registry
 from roadstead.core.messages import Value
 from roadstead.core.operation import operation
-from roadstead.core.ports import Curve, CurvePoint, Function, Series, Span, TimeAt
-from roadstead.core.registry import Attribute, DataType, Device
+from roadstead.core.ports import Curve, Function, Series, Span, TimeAt
+from roadstead.core.registry import Attribute, DataType, TaggedDevice
 from roadstead.core.telemetry.model import value_of
 from roadstead.core.work import Work
 from roadstead.kernel.actor import Grant
 from roadstead.kernel.errors import Invalid
 from roadstead.kernel.filter import Filter
 from roadstead.kernel.ids import DeviceId
-from roadstead.kernel.page import PageQuery
 from roadstead.kernel.time import from_millis
 
 MOST_DEVICES = 10_000
@@ -56,7 +55,7 @@ class CurvesQuery(msgspec.Struct, frozen=True, kw_only=True):
 class DevicePoints(msgspec.Struct, frozen=True):
     """What of one device was found, in columns: most answers are many numbers of one attribute."""
 
-    device: Device
+    device: TaggedDevice
     at: list[int]
     """In ms since 1970; of buckets when they begin."""
     values: dict[str, list[Value | None]]
@@ -122,31 +121,30 @@ async def read_last_values(
     }
     if before is None:
         points = await work.ports.telemetry.latest(work.tenant_id, list(by_series))
-        newest = {Series(point.device, point.path): CurvePoint(point.at, point.number, point.text) for point in points}
+        newest = {Series(point.device, point.path): (point.at, point.number, point.text) for point in points}
     else:
         span = Span(from_millis(0), before)
         curves = await work.ports.telemetry.curves(
             work.tenant_id, list(by_series), span, step_ms=None, function=None, newest=1, most=MOST_POINTS
         )
-        newest = {curve.series: curve.points[-1] for curve in curves}
+        newest = {curve.series: (curve.at[-1], curve.numbers[-1], curve.texts[-1]) for curve in curves}
     last = {}
-    for series, point in newest.items():
+    for series, (at, number, text) in newest.items():
         attribute_ = by_series[series]
-        value = value_of(attribute_.data_type.value_type, point.number, point.text)
-        last[series.device] = LastValue(attribute_, point.at, value)
+        last[series.device] = LastValue(attribute_, at, value_of(attribute_.data_type.value_type, number, text))
     return last
 
 
-async def load_curve_devices(work: Work, where: Filter) -> list[Device]:
+async def load_curve_devices(work: Work, where: Filter) -> list[TaggedDevice]:
     """The devices that a filter is true for. Raises `Invalid` when they are more than one query may be about."""
-    page = await registry.search_devices(work, where, [], PageQuery(limit=MOST_DEVICES))
-    if page.next_cursor is not None:
+    found = await registry.list_tagged_devices(work, where, most=MOST_DEVICES + 1)
+    if len(found) > MOST_DEVICES:
         raise Invalid.field("devices", f"may be {MOST_DEVICES} at most in one query", code="range")
-    return page.items
+    return found
 
 
 async def _choose_attributes(
-    work: Work, devices: Sequence[Device], query: CurvesQuery
+    work: Work, devices: Sequence[TaggedDevice], query: CurvesQuery
 ) -> dict[DeviceId, list[Attribute]]:
     known = await registry.find_attributes(work, [device.id for device in devices])
     if query.attributes is None:
@@ -178,17 +176,11 @@ def _columns(
     """Points of one instant together, in the order of the query."""
     if len(curves) == 1:
         [(attribute, curve)] = curves
-        at = [point.at for point in curve.points]
-        values = {attribute.name: _values(attribute, curve.points, query.function)}
+        at = list(curve.at)
+        values = {attribute.name: _values(attribute, curve, query.function)}
     else:
         said = {
-            attribute.name: dict(
-                zip(
-                    [point.at for point in curve.points],
-                    _values(attribute, curve.points, query.function),
-                    strict=True,
-                )
-            )
+            attribute.name: dict(zip(curve.at, _values(attribute, curve, query.function), strict=True))
             for attribute, curve in curves
         }
         at = sorted({instant for values in said.values() for instant in values})
@@ -208,12 +200,10 @@ def _blobs(attributes: Sequence[Attribute], query: CurvesQuery) -> dict[str, Att
     return {each.name: each for each in attributes if each.data_type is DataType.BLOB}
 
 
-def _values(
-    attribute: Attribute, points: Sequence[CurvePoint], function: Function | TimeAt | None
-) -> list[Value | None]:
+def _values(attribute: Attribute, curve: Curve, function: Function | TimeAt | None) -> list[Value | None]:
     if function in _AS_REPORTED:
         type_ = attribute.data_type.value_type
-        return [value_of(type_, point.number, point.text) for point in points]
+        return [value_of(type_, number, text) for number, text in zip(curve.numbers, curve.texts, strict=True)]
     if function is Function.COUNT or isinstance(function, TimeAt):
-        return [int(point.number or 0) for point in points]
-    return [point.number or 0.0 for point in points]
+        return [int(number or 0) for number in curve.numbers]
+    return list[Value | None](curve.numbers)

@@ -144,7 +144,7 @@ async def _file_names(work: Work, device_id: DeviceId, paths: Sequence[str], spa
     curves = await work.ports.telemetry.curves(
         work.tenant_id, series, span, step_ms=None, function=None, most=_MOST_FILES
     )
-    names = {blob_name(device_id, point.text) for curve in curves for point in curve.points}
+    names = {blob_name(device_id, text) for curve in curves for text in curve.texts}
     return {name for name in names if name is not None}
 
 

@@ -142,7 +142,7 @@ async def _days_with_data(job: RunningJob, device_ids: Sequence[DeviceId], last:
             function=Function.COUNT,
             most=_MOST_POINTS,
         )
-        days |= {from_millis(point.at).astimezone(UTC).date() for curve in curves for point in curve.points}
+        days |= {from_millis(at).astimezone(UTC).date() for curve in curves for at in curve.at}
     return days
 
 

@@ -88,7 +88,7 @@ class TimeSeriesShape(msgspec.Struct, frozen=True, kw_only=True):
             order="desc" if query.descending else "asc",
             devices={
                 to_hex24(each.device.id): DeviceShape(
-                    each.device.title or each.device.name,
+                    each.device.name,
                     tags_of(each.device),
                     speller.spell(each),
                 )

@@ -7,7 +7,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from roadstead.core import registry
-from roadstead.core.registry import Attribute, Device, DeviceChange, DeviceClass, DeviceDraft, Space, spell_name
+from roadstead.core.registry import (
+    Attribute,
+    Device,
+    DeviceChange,
+    DeviceClass,
+    DeviceDraft,
+    Space,
+    TaggedDevice,
+    spell_name,
+)
 from roadstead.core.work import Work
 from roadstead.dialects.losant.device_attributes import AttributeBody, spell_attribute
 from roadstead.dialects.losant.envelopes import links, read_flag, spell_time
@@ -102,7 +111,7 @@ def replace_tags(device: Device, tags: Mapping[str, Sequence[str]]) -> dict[str,
     }
 
 
-def tags_of(device: Device) -> dict[str, list[str]]:
+def tags_of(device: Device | TaggedDevice) -> dict[str, list[str]]:
     """All values of each key, spelled as keys of tags may be."""
     found: dict[str, list[str]] = {}
     for key, value in sorted(device.tags.items()):
