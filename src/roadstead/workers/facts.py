@@ -6,20 +6,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-import msgspec
 import structlog
 
 from roadstead.bus import FACTS, Bus, Pack, Reader, Start
 from roadstead.core import telemetry
-from roadstead.core.messages import AnyFact, decode_fact, decode_facts
+from roadstead.core.messages import AnyFact
 from roadstead.db import Database, Tx
 from roadstead.kernel.ids import TenantId
+from roadstead.workers.fact_packs import facts_in
 from roadstead.workers.patience import patiently
 from roadstead.workers.turns import Turn
 
 log = structlog.get_logger()
 
-_MOST_FACTS = 1_000
+_MOST_BYTES = 262_144
+"""Of the packs that are taken up together, about."""
 _GATHER_S = 0.02
 _IDLE_S = 1.0
 
@@ -84,23 +85,20 @@ class FactFollower:
 
     async def _gather(self, reader: Reader) -> list[Pack]:
         packs: list[Pack] = []
+        size_bytes = 0
         until = time.monotonic() + _IDLE_S
-        while len(packs) < _MOST_FACTS:
+        while size_bytes < _MOST_BYTES:
             pack = await reader.next(max(until - time.monotonic(), 0))
             if pack is None:
                 break
             if not packs:
                 until = time.monotonic() + _GATHER_S
             packs.append(pack)
+            size_bytes += len(pack.payload)
         return packs
 
     async def _note(self, packs: list[Pack]) -> None:
-        facts: list[tuple[TenantId, AnyFact]] = []
-        for pack in packs:
-            try:
-                facts += [(message.tenant, decode_fact(message.fact)) for message in decode_facts(pack.payload)]
-            except msgspec.DecodeError as error:
-                log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
+        facts = [(message.tenant, fact) for pack in packs for message, fact in facts_in(pack) if fact is not None]
         async with self._database.tx() as tx:
             await self._take(tx, facts, lost=any(pack.gap for pack in packs))
             await telemetry.update_position(tx, self._name, packs[-1].sequence)

@@ -1,6 +1,5 @@
 """Makes caches forget what the core says has changed."""
 
-import msgspec
 import structlog
 
 from roadstead.bus import FACTS, NEW, Bus, Reader
@@ -12,12 +11,11 @@ from roadstead.core.messages import (
     DeviceTypeChanged,
     OrganizationChanged,
     SensorsChanged,
-    decode_fact,
-    decode_facts,
 )
 from roadstead.core.telemetry import DeviceCatalog
 from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId
+from roadstead.workers.fact_packs import facts_in
 
 log = structlog.get_logger()
 
@@ -39,13 +37,15 @@ class Forgetting:
             async for pack in self._reader.packs():
                 if pack.gap:
                     self._catalog.forget_all()
-                try:
-                    for message in decode_facts(pack.payload):
-                        self._apply(message.tenant, decode_fact(message.fact))
-                except msgspec.DecodeError as error:
-                    # A newer version of the platform may tell more than we know: it may be about what we hold.
-                    log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
+                facts = list(facts_in(pack))
+                if not facts:
                     self._catalog.forget_all()
+                for message, fact in facts:
+                    if fact is None:
+                        # It may be about what we hold.
+                        self._catalog.forget_all()
+                    else:
+                        self._apply(message.tenant, fact)
         finally:
             await self._reader.close()
 

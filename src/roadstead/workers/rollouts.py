@@ -5,7 +5,6 @@ import time as clock
 from functools import partial
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from roadstead.bus import FACTS, Bus, Pack, Reader, Start
@@ -16,8 +15,6 @@ from roadstead.core.messages import (
     CommandChanged,
     DeviceFirmwareChanged,
     RolloutChanged,
-    decode_fact,
-    decode_facts,
 )
 from roadstead.core.ports import Ports
 from roadstead.core.work import Work
@@ -27,6 +24,7 @@ from roadstead.kernel.actor import system_actor
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import DeviceId, TenantId
 from roadstead.kernel.waiting import happens
+from roadstead.workers.fact_packs import facts_in
 from roadstead.workers.patience import patiently
 
 log = structlog.get_logger()
@@ -104,7 +102,7 @@ class RolloutDriver:
             while True:
                 heard = _Heard()
                 pack = await reader.next(_IDLE_S)
-                while pack is not None and heard.packs < _MOST_HEARD:
+                while pack is not None and len(heard) < _MOST_HEARD:
                     heard.add(pack)
                     pack = await reader.next(_GATHER_S)
                 if pack is not None:
@@ -136,7 +134,7 @@ class _Heard:
     """Some facts, as far as they are about rollouts."""
 
     def __init__(self) -> None:
-        self.position = self.packs = 0
+        self.position = 0
         self.commands: list[tuple[TenantId, UUID]] = []
         self.releases: list[tuple[TenantId, DeviceId, str]] = []
         self.rollouts = 0
@@ -147,13 +145,9 @@ class _Heard:
     def add(self, pack: Pack) -> None:
         """One more."""
         self.position = pack.sequence
-        self.packs += 1
-        try:
-            for message in decode_facts(pack.payload):
-                if any(name in message.fact for name in _NAMES):
-                    self._note(message.tenant, decode_fact(message.fact))
-        except msgspec.DecodeError as error:
-            log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
+        for message, fact in facts_in(pack, among=_NAMES):
+            if fact is not None:
+                self._note(message.tenant, fact)
 
     def _note(self, tenant: TenantId, fact: AnyFact) -> None:
         match fact:

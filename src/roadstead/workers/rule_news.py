@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from roadstead.bus import FACTS, Bus, Pack, Reader, Start
@@ -18,13 +17,12 @@ from roadstead.core.messages import (
     GroupChanged,
     SensorsChanged,
     SitesChanged,
-    decode_fact,
-    decode_facts,
 )
 from roadstead.core.rules import Engine, Resolution
 from roadstead.core.work import Work
 from roadstead.kernel import ids
 from roadstead.kernel.ids import DeviceId, SensorId, TenantId
+from roadstead.workers.fact_packs import facts_in
 
 log = structlog.get_logger()
 
@@ -84,12 +82,9 @@ class RuleNews:
     def _hear(self, pack: Pack) -> None:
         self.gap = self.gap or pack.gap
         self.position = pack.sequence
-        try:
-            for message in decode_facts(pack.payload):
-                self._note(message.tenant, decode_fact(message.fact))
-        except msgspec.DecodeError as error:
-            # A newer version of the platform may tell more than we know: it is about nothing that rules look at.
-            log.warning("fact not understood", sequence=pack.sequence, reason=str(error))
+        for message, fact in facts_in(pack):
+            if fact is not None:
+                self._note(message.tenant, fact)
 
     def _note(self, tenant: TenantId, fact: AnyFact) -> None:
         match fact:

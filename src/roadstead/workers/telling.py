@@ -18,8 +18,6 @@ from roadstead.core.messages import (
     Logged,
     SensorsChanged,
     decode_accepted,
-    decode_fact,
-    decode_facts,
 )
 from roadstead.core.streams import (
     Channels,
@@ -43,6 +41,7 @@ from roadstead.core.streams import (
 from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId
 from roadstead.kernel.time import to_millis
+from roadstead.workers.fact_packs import facts_in
 
 log = structlog.get_logger()
 
@@ -82,12 +81,7 @@ class Teller:
     async def tell_facts(self, pack: Pack) -> Told:
         """The events of a pack of FACTS. `Unavailable` as above."""
         after = msgspec.structs.replace(self.position, facts=pack.sequence, fact_index=0)
-        try:
-            facts = [(message, decode_fact(message.fact)) for message in decode_facts(pack.payload)]
-        except msgspec.DecodeError as error:
-            log.error("facts cannot be read", sequence=pack.sequence, reason=str(error))
-            self.position = after
-            return {}
+        facts = list(facts_in(pack))
         skip = self.position.fact_index if pack.sequence == self.position.facts + 1 else 0
         for message, fact in facts:
             if isinstance(fact, DeviceCreated | DeviceChanged | SensorsChanged):
@@ -96,7 +90,9 @@ class Teller:
                 self._directory.forget_types(message.tenant)
         said = []
         for place, (message, fact) in enumerate(facts, 1):
-            body = read_fact(message, fact) if place > skip and message.id not in self._facts else None
+            if fact is None or place <= skip or message.id in self._facts:
+                continue
+            body = read_fact(message, fact)
             if body is not None:
                 said.append((place, message.tenant, body))
         occurrences = await self._prepare_facts([(tenant, body) for _, tenant, body in said])
