@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from roadstead.core import registry
 from roadstead.core.messages import Accepted, Reading, Uplink, Value
@@ -53,9 +54,12 @@ class Turns:
         return self.log.heard(tenant)[known:]
 
     async def settled(self) -> None:
-        """Nothing is due any more."""
-        while await self.worker.look():
-            pass
+        """Nothing is due any more at this moment; the clock stands, or another interval might begin meanwhile."""
+        at = time.now()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "now", lambda: at)
+            while await self.worker.look():
+                pass
 
 
 async def let_pass(tenant: Tenant, intervals: int = 1) -> None:
