@@ -49,17 +49,17 @@ class Turns:
     async def __call__(self, tenant: Tenant) -> list[dict[str, Any]]:
         """Let one interval pass, and do all that is due; what was said of it."""
         await let_pass(tenant)
-        known = len(self.log.heard(tenant))
-        await self.settled()
+        known, at = len(self.log.heard(tenant)), time.now()
+        with pytest.MonkeyPatch.context() as patch:
+            # The clock stands: another interval might begin meanwhile.
+            patch.setattr(time, "now", lambda: at)
+            await self.settled()
         return self.log.heard(tenant)[known:]
 
     async def settled(self) -> None:
-        """Nothing is due any more at this moment; the clock stands, or another interval might begin meanwhile."""
-        at = time.now()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(time, "now", lambda: at)
-            while await self.worker.look():
-                pass
+        """Nothing is due any more."""
+        while await self.worker.look():
+            pass
 
 
 async def let_pass(tenant: Tenant, intervals: int = 1) -> None:
