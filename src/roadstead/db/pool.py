@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 import psycopg
+import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
@@ -17,6 +18,8 @@ from roadstead.db.migrate import SCHEMA
 from roadstead.db.tx import Tx
 from roadstead.kernel.errors import Invalid, Unavailable
 from roadstead.kernel.ids import TenantId
+
+log = structlog.get_logger()
 
 set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
@@ -75,8 +78,9 @@ class Database:
         """A transaction that commits at the end and rolls back when something is raised.
 
         Raises `Unavailable` when the database cannot be reached; whether a commit that was cut off took effect is then
-        unknown. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell, and for text
-        with a zero byte that nobody has found before.
+        unknown. The same when it and another transaction wait for each other, which nothing but the order in which rows
+        are locked can prevent. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell,
+        and for text with a zero byte that nobody has found before.
         """
         try:
             async with self._connection() as connection:
@@ -94,6 +98,9 @@ class Database:
                 raise Unavailable("the database took too long over this; ask for less") from error
             if isinstance(error, psycopg.errors.DiskFull):
                 raise Unavailable("the database has no room on its disk") from error
+            if isinstance(error, psycopg.errors.DeadlockDetected):
+                log.warning("transactions waited for each other", detail=error.diag.message_detail)
+                raise Unavailable("something else was changing the same; try again", retry_after_s=1) from error
             raise Unavailable("the database cannot be reached") from error
 
     @asynccontextmanager

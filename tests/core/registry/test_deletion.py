@@ -1,9 +1,14 @@
-"""Devices that come back."""
+"""Devices that go, and come back."""
+
+import asyncio
+from typing import Any
 
 import pytest
 
-from roadstead.core import registry
-from roadstead.core.registry import DeviceChange, DeviceDraft
+from roadstead.core import contents, registry
+from roadstead.core.registry import Device, DeviceChange, DeviceDraft, SpaceDraft
+from roadstead.core.work import Work
+from roadstead.db import Database
 from roadstead.kernel.errors import NotFound
 from roadstead.kernel.filter import EVERYTHING, equals
 from tests.conftest import Tenant
@@ -47,3 +52,45 @@ async def test_what_was_purged_does_not_come_back(acme: Tenant) -> None:
         await registry.delete_device(work, device.id, purge=True, expected=None)
         with pytest.raises(NotFound):
             await registry.restore_device(work, device.id)
+
+
+def deleted(work: Work, device: Device) -> Any:
+    """It may come back, with its readings."""
+    return registry.delete_device(work, device.id, purge=False, expected=None)
+
+
+def discarded(work: Work, device: Device) -> Any:
+    """It may come back."""
+    return registry.discard_device(work, device.id)
+
+
+def gone_with_its_space(work: Work, device: Device) -> Any:
+    """It does not come back."""
+    return contents.delete_space_with_contents(work, device.space_id)
+
+
+@pytest.mark.parametrize("end", [deleted, discarded, gone_with_its_space])
+async def test_a_device_can_be_deleted_while_what_it_reports_is_written(
+    acme: Tenant, system_database: Database, end: Any
+) -> None:
+    async with acme.work() as work:
+        space = await registry.create_space(work, SpaceDraft(name="plant"))
+        device = await registry.create_device(work, DeviceDraft(name="pump", space_id=space.id))
+
+    async def delete() -> None:
+        async with acme.work() as work:
+            await end(work, device)
+
+    # As the projection of states does it: first the state, then the device that is seen with it.
+    async with system_database.tx() as tx, system_database.tx() as watch:
+        await tx.run("UPDATE device_state SET newest_at = 1 WHERE device_id = %s", device.id)
+        deleting = asyncio.create_task(delete())
+        me = await tx.value("SELECT pg_backend_pid()")
+        waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
+        while not await watch.value(waits, me):
+            assert not deleting.done()
+        await tx.run("UPDATE device SET status = 'ACTIVE' WHERE id = %s", device.id)
+    await deleting
+    async with acme.work() as work:
+        with pytest.raises(NotFound):
+            await registry.get_device(work, device.id)

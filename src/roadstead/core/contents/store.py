@@ -78,10 +78,14 @@ async def mark_deleted(tx: Tx, space_id: SpaceId, at: datetime) -> None:
 
 async def take_devices(tx: Tx, space_id: SpaceId, at: datetime, *, most: int) -> list[DeviceId]:
     """Forget so many devices of a space; which they were. What lay below them lies below nothing."""
-    sql = "SELECT id FROM device WHERE tenant_id = %s AND space_id = %s ORDER BY id LIMIT %s FOR UPDATE"
+    sql = "SELECT id FROM device WHERE tenant_id = %s AND space_id = %s ORDER BY id LIMIT %s"
     ids = [row[0] for row in await tx.rows(sql, tx.tenant, space_id, most)]
     if not ids:
         return []
+    # States before their devices, as the projection of states has it: else each would wait for the other.
+    for table, key in (("device_state", "device_id"), ("device", "id")):
+        sql = f"SELECT FROM {table} WHERE tenant_id = %s AND {key} = ANY (%s) ORDER BY {key} FOR UPDATE"
+        await tx.run(sql, tx.tenant, ids)
     await tx.run(
         """
         INSERT INTO revoked_certificate (tenant_id, serial_number, revoked_at, not_after)

@@ -119,6 +119,7 @@ async def forget_deleted(database: Database, telemetry: TelemetryStore, blobs: B
 
 
 async def _lock(work: Work, device_id: DeviceId) -> Device:
+    await device_store.lock_states(work.tx, [device_id])
     device = await device_store.lock_device(work.tx, device_id)
     if device is None:
         raise NotFound("device", device_id)

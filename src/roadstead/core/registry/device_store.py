@@ -147,6 +147,16 @@ async def lock_device(tx: Tx, device_id: DeviceId) -> Device | None:
     return await tx.one(Device, sql, tx.tenant, device_id)
 
 
+async def lock_states(tx: Tx, device_ids: Sequence[DeviceId]) -> None:
+    """What devices are to go with, before they are locked themselves.
+
+    The projection of states locks states first, then devices; whoever did it the other way round and it would wait for
+    each other. States of several devices are locked by id, by the projection as well.
+    """
+    sql = "SELECT FROM device_state WHERE tenant_id = %s AND device_id = ANY (%s) ORDER BY device_id FOR UPDATE"
+    await tx.run(sql, tx.tenant, list(device_ids))
+
+
 _BY_ID = "WHERE device.tenant_id = %s AND device.id = %s"
 
 
