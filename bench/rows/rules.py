@@ -20,6 +20,7 @@ from roadstead.db import Database, Duty, migrate
 from roadstead.kernel import ids
 from roadstead.kernel.ids import TenantId, new_id
 from roadstead.supervisor.servers import EmbeddedServers
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.metrics import RuleMetrics
 from roadstead.workers.rules import RuleWorker
 
@@ -53,7 +54,7 @@ async def _measure(context: Context, database: Database, bus: Bus, tenant: Tenan
     source = _Source(publisher, tenant, fleet, context.scaled(int(RATE)))
     sending_s = await _cost_of_sending(source)
     metrics = RuleMetrics(CollectorRegistry())
-    worker = asyncio.create_task(RuleWorker(bus, database, cast(Ports, None), metrics=metrics).run())
+    worker = asyncio.create_task(RuleWorker(bus, database, cast(Ports, None), AcceptedPacks(), metrics=metrics).run())
     try:
         await _begun(database)
         await source.run(max(context.warm_up_s, 2 * len(fleet) / source.rate))

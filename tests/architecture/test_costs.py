@@ -28,6 +28,7 @@ from roadstead.core.messages import (
     encode_accepted,
     size_of_uplink,
 )
+from roadstead.core.metering import Counts
 from roadstead.core.streams import Channel, Channels, Directory, Position, StreamFilter, Topic, tell_readings
 from roadstead.core.telemetry import DeviceCatalog, Intake, Patches
 from roadstead.core.telemetry.rules import Described, Rule
@@ -195,6 +196,17 @@ def test_a_state_is_kept_in_few_calls_and_nobody_looks_into_what_is_overtaken(mo
     assert calls_per_message(gather) <= 7
     assert not looked
     assert len(list(gather().items())) == len(looked) == len(_DEVICES)
+
+
+def test_a_message_is_counted_in_few_calls() -> None:
+    packs = accepted_packs()
+
+    def count() -> None:
+        counts = Counts()
+        for pack in packs:
+            counts.add_messages(decode_accepted(pack))
+
+    assert calls_per_message(count) <= 4
 
 
 def test_a_message_that_nobody_listens_to_costs_listeners_few_calls() -> None:

@@ -19,6 +19,7 @@ from roadstead.core.messages import Uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.db import Database
 from roadstead.kernel.ids import new_id
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.metrics import StateMetrics, StoreMetrics
 from roadstead.workers.state import StateProjection
 from roadstead.workers.store import StoreWorker
@@ -115,4 +116,4 @@ def store_worker(
 
 def state_projection(bus: Bus, database: Database) -> StateProjection:
     """The projection of device states."""
-    return StateProjection(bus, database, metrics=StateMetrics(CollectorRegistry()))
+    return StateProjection(bus, database, AcceptedPacks(), metrics=StateMetrics(CollectorRegistry()))

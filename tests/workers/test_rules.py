@@ -27,6 +27,7 @@ from roadstead.kernel import ids, time
 from roadstead.kernel.ids import DeviceId, new_id
 from roadstead.kernel.page import PageQuery
 from roadstead.workers import rule_clock, rule_evaluation
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.metrics import RuleMetrics
 from roadstead.workers.rule_evaluation import RuleEvaluation
 from roadstead.workers.rules import RuleWorker
@@ -51,7 +52,7 @@ class Floor:
     def worker(self) -> RuleWorker:
         """A fresh process, as it were."""
         metrics = RuleMetrics(CollectorRegistry())
-        return RuleWorker(self.bus, self.database, self.tenant.edge.ports, metrics=metrics)
+        return RuleWorker(self.bus, self.database, self.tenant.edge.ports, AcceptedPacks(), metrics=metrics)
 
     async def device(self, *paths: str, status: str = "ACTIVE", type_: ValueType = ValueType.DOUBLE) -> UUID:
         device = await add_device(self.database, self.tenant.tenant_id, status=status)
@@ -365,7 +366,7 @@ async def test_a_worker_that_dies_again_and_again_loses_no_alert_and_raises_none
     for limit in (*range(8, 40), 0):
         fragile = cast(Database, Fragile(floor.database, dies_at(limit)))
         metrics = RuleMetrics(CollectorRegistry())
-        evaluation = RuleEvaluation(floor.bus, fragile, floor.tenant.edge.ports, metrics=metrics)
+        evaluation = RuleEvaluation(floor.bus, fragile, floor.tenant.edge.ports, AcceptedPacks(), metrics=metrics)
         task = asyncio.create_task(evaluation.run())
         if limit:
             with pytest.raises(Crash):

@@ -17,6 +17,7 @@ from roadstead.core.downlinks import Answer, CommandAnswer, ConfigurationReport
 from roadstead.core.messages import Uplink, size_of_uplink
 from roadstead.core.telemetry import DeviceCatalog, Intake
 from roadstead.dialects.lightelligence import POINTS_SPELLERS
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.archiving import ArchiveClock
 from roadstead.workers.background_jobs import background_worker
 from roadstead.workers.commands import CommandTimers
@@ -68,6 +69,7 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
             codecs_of(parts.settings),
             strict_gateways=parts.settings.lightelligence.strict_gateways,
         )
+        packs = AcceptedPacks()
         news = asyncio.Event()
         ready()
         await run_until_stopped(
@@ -83,8 +85,10 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
             ExportWorker(parts.system_database, parts.ports, parts.settings.data_dir / "scratch").run(),
             points_worker(parts.system_database, parts.ports, POINTS_SPELLERS).run(),
             background_worker(parts.system_database, parts.ports, JOB_HANDLERS).run(),
-            StateProjection(parts.bus, parts.system_database, metrics=StateMetrics(prometheus_client.REGISTRY)).run(),
-            PayloadCounter(parts.bus, parts.system_database).run(),
+            StateProjection(
+                parts.bus, parts.system_database, packs, metrics=StateMetrics(prometheus_client.REGISTRY)
+            ).run(),
+            PayloadCounter(parts.bus, parts.system_database, packs).run(),
             facts_counter(parts.bus, parts.system_database, Turn(parts.settings.database_url, "metering")).run(),
             ArchiveClock(parts.system_database, parts.ports).run(),
             GatewayWatch(parts.system_database).run(),
@@ -115,7 +119,7 @@ async def run_worker(parts: Parts, told: asyncio.Event, ready: Callable[[], None
                 parts.bus, parts.system_database, parts.ports, Turn(parts.settings.database_url, "mailings")
             ).run(),
             RuleWorker(
-                parts.bus, parts.system_database, parts.ports, metrics=RuleMetrics(prometheus_client.REGISTRY)
+                parts.bus, parts.system_database, parts.ports, packs, metrics=RuleMetrics(prometheus_client.REGISTRY)
             ).run(),
             RolloutDriver(parts.system_database, parts.ports, parts.bus).run(),
             LagWatch(parts.bus, parts.system_database, metrics=LagMetrics(prometheus_client.REGISTRY)).run(),

@@ -2,14 +2,13 @@
 
 import time
 
-import msgspec
 import structlog
 
-from roadstead.bus import ACCEPTED, Bus, Pack, Reader, Start
+from roadstead.bus import ACCEPTED, Bus, Reader, Start
 from roadstead.core import metering, telemetry
-from roadstead.core.messages import decode_accepted
 from roadstead.core.metering import Counts
 from roadstead.db import Database
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.facts import FactFollower
 from roadstead.workers.patience import patiently
 from roadstead.workers.turns import Turn
@@ -35,8 +34,9 @@ class PayloadCounter:
     was read: so nothing is counted twice, after a crash or when two of these run side by side.
     """
 
-    def __init__(self, bus: Bus, database: Database, *, gather_s: float = 10.0) -> None:
+    def __init__(self, bus: Bus, database: Database, packs: AcceptedPacks, *, gather_s: float = 10.0) -> None:
         self._bus = bus
+        self._packs = packs
         self._database = database
         self._gather_s = gather_s
         """How long counts are gathered: the longer, the fewer rows are written."""
@@ -54,7 +54,9 @@ class PayloadCounter:
             while True:
                 pack = await reader.next(_IDLE_S if not counts else min(_IDLE_S, self._gather_s))
                 if pack is not None:
-                    _gather(counts, pack)
+                    if pack.gap:
+                        log.error("messages expired before they were counted", sequence=pack.sequence)
+                    counts.add_messages(self._packs.messages_of(pack))
                     reached = pack.sequence
                 is_due = time.monotonic() - since >= self._gather_s or len(counts) >= _MOST_CELLS
                 if reached > position and is_due:
@@ -76,12 +78,3 @@ class PayloadCounter:
     async def _select_position(self) -> int:
         async with self._database.tx() as tx:
             return await telemetry.select_position(tx, PROJECTION)
-
-
-def _gather(counts: Counts, pack: Pack) -> None:
-    if pack.gap:
-        log.error("messages expired before they were counted", sequence=pack.sequence)
-    try:
-        counts.add_messages(decode_accepted(pack.payload))
-    except msgspec.DecodeError as error:
-        log.error("pack cannot be read", sequence=pack.sequence, reason=str(error))

@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-import msgspec
 import psycopg
 import structlog
 
 from roadstead.bus import ACCEPTED, Bus, Pack, Reader, Start, last_sequence
 from roadstead.core import rules, telemetry
-from roadstead.core.messages import Logged, decode_accepted
+from roadstead.core.messages import Logged
 from roadstead.core.ports import Ports
 from roadstead.core.rules import SLOTS, TICK_MS, AlertRule, Engine, Firing, StateRow
 from roadstead.core.work import Work
@@ -20,6 +19,7 @@ from roadstead.db import Database, Tx
 from roadstead.kernel import ids, time
 from roadstead.kernel.actor import NOBODY, system_actor
 from roadstead.kernel.ids import DeviceId, TenantId
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.metrics import RuleMetrics
 from roadstead.workers.patience import patiently
 from roadstead.workers.rule_clock import RuleClock
@@ -63,11 +63,14 @@ class RuleEvaluation:
     checkpoint is looked at again, and comes to nothing again.
     """
 
-    def __init__(self, bus: Bus, database: Database, ports: Ports, *, metrics: RuleMetrics) -> None:
+    def __init__(
+        self, bus: Bus, database: Database, ports: Ports, packs: AcceptedPacks, *, metrics: RuleMetrics
+    ) -> None:
         """`database` has the system duty."""
         self._bus = bus
         self._database = database
         self._ports = ports
+        self._packs = packs
         self._metrics = metrics
         self._engine = Engine()
         self._news = RuleNews(bus)
@@ -172,11 +175,7 @@ class RuleEvaluation:
             if pack.sequence <= self._position:
                 await self._transact(rules.forget_positions)
                 raise StartOver("the log is another one")
-        try:
-            messages = decode_accepted(pack.payload)
-        except msgspec.DecodeError as error:
-            log.error("pack cannot be read", sequence=pack.sequence, reason=str(error))
-            messages = []
+        messages = self._packs.messages_of(pack)
         await self._plan_strangers(messages)
         for message in messages:
             self._engine.take(message, pack.sequence)

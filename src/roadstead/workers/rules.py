@@ -9,6 +9,7 @@ from roadstead.bus import Bus
 from roadstead.core import rules
 from roadstead.core.ports import Ports
 from roadstead.db import Database
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.metrics import RuleMetrics
 from roadstead.workers.patience import patiently
 from roadstead.workers.rule_evaluation import RuleEvaluation, StartOver, Superseded
@@ -22,18 +23,21 @@ class RuleWorker:
     """Whoever starts evaluates, and whoever did is superseded: it waits in reserve, and takes over when nothing has
     been heard of the other for ten seconds."""
 
-    def __init__(self, bus: Bus, database: Database, ports: Ports, *, metrics: RuleMetrics) -> None:
+    def __init__(
+        self, bus: Bus, database: Database, ports: Ports, packs: AcceptedPacks, *, metrics: RuleMetrics
+    ) -> None:
         """`database` has the system duty."""
         self._bus = bus
         self._database = database
         self._ports = ports
+        self._packs = packs
         self._metrics = metrics
 
     async def run(self) -> None:
         """Until cancelled. Servers that are away are waited for."""
         while True:
             try:
-                await RuleEvaluation(self._bus, self._database, self._ports, metrics=self._metrics).run()
+                await RuleEvaluation(self._bus, self._database, self._ports, self._packs, metrics=self._metrics).run()
             except StartOver as error:
                 log.warning("rules are loaded anew", reason=str(error))
             except Superseded:

@@ -18,13 +18,13 @@ from roadstead.core.messages import (
     SESSION,
     Logged,
     SessionNotice,
-    decode_accepted,
     decode_removal,
 )
 from roadstead.core.telemetry import FIRMWARE_PATH, Patches, Presences
 from roadstead.db import Database, Tx
 from roadstead.kernel import ids
 from roadstead.kernel.ids import DeviceId, TenantId
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.metrics import StateMetrics
 from roadstead.workers.patience import patiently
 
@@ -72,9 +72,10 @@ class StateProjection:
     because a value never replaces a newer one and a notice never that of a newer session.
     """
 
-    def __init__(self, bus: Bus, database: Database, *, metrics: StateMetrics) -> None:
+    def __init__(self, bus: Bus, database: Database, packs: AcceptedPacks, *, metrics: StateMetrics) -> None:
         self._bus = bus
         self._database = database
+        self._packs = packs
         self._metrics = metrics
         self._flush_s = 0.0
         """How long the last flush took."""
@@ -126,12 +127,7 @@ class StateProjection:
             gathered.since = time.monotonic()
         gathered.position = pack.sequence
         gathered.size_bytes += len(pack.payload)
-        try:
-            messages = decode_accepted(pack.payload)
-        except msgspec.DecodeError as error:
-            log.error("pack cannot be read", sequence=pack.sequence, reason=str(error))
-            return
-        for message in messages:
+        for message in self._packs.messages_of(pack):
             if message.dialect == SESSION:
                 if message.channel != REFUSED:
                     self._gather_notice(gathered, message)

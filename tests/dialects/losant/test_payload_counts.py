@@ -24,6 +24,7 @@ from roadstead.core.metering import Counts, Payload
 from roadstead.db import Database
 from roadstead.kernel import ids, time
 from roadstead.kernel.ids import DeviceId
+from roadstead.workers.accepted_packs import AcceptedPacks
 from roadstead.workers.metering import PROJECTION, PayloadCounter
 from tests.conftest import Tenant
 from tests.dialects.losant.contract import Client
@@ -52,7 +53,7 @@ async def _counted(bus: Bus, database: Database) -> None:
 
 def counter(bus: Bus, database: Database) -> PayloadCounter:
     """One that writes at once."""
-    return PayloadCounter(bus, database, gather_s=0.02)
+    return PayloadCounter(bus, database, AcceptedPacks(), gather_s=0.02)
 
 
 async def test_states_are_counted_as_they_come(
