@@ -130,3 +130,27 @@ async def test_text_with_a_zero_byte_is_no_fault_of_ours(
     with pytest.raises(Invalid, match="zero byte"):
         async with tenant_database.tx(acme.tenant_id) as tx:
             await tx.value("SELECT %s::jsonb ->> 'name'" if isinstance(value, Jsonb) else "SELECT %s::text", value)
+
+
+async def test_what_can_wait_is_there_for_the_next_statement_and_after_the_commit(
+    acme: Tenant, globex: Tenant, tenant_database: Database, system_database: Database
+) -> None:
+    for tenant in (acme, globex):
+        await add_device(system_database, tenant.tenant_id)
+    async with tenant_database.tx(acme.tenant_id) as tx:
+        tx.later(_RENAME, "first", "")
+        assert await tx.value("SELECT name FROM device") == "first"
+        tx.later(_RENAME, "second", "")
+        assert await tx.run(_RENAME, "third", "second") == 0
+        tx.later(_RENAME, "last", "")
+        with pytest.raises(RuntimeError):
+            async with tx.savepoint():
+                tx.later(_RENAME, "undone", "")
+                raise RuntimeError
+    assert await names(tenant_database, acme) == {"last"}
+    assert "last" not in await names(tenant_database, globex)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        async with tenant_database.tx(acme.tenant_id) as tx:
+            tx.later(_RENAME, "lost", "")
+            tx.later("SELECT 1 / 0")
+    assert await names(tenant_database, acme) == {"last"}

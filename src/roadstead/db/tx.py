@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -50,15 +51,21 @@ class Tx:
         self.tenant = tenant
         self.audit: list[AuditLine] = []
         self._facts: list[tuple[TenantId, datetime, bytes]] = []
+        self._later: list[tuple[str, Sequence[Any]]] = []
         self._begun = False
 
     async def run(self, sql: str, *params: Any) -> int:
         """Execute a statement; says how many rows it touched."""
         return (await self._change(sql, params)).rowcount
 
+    def later(self, sql: str, *params: Any) -> None:
+        """Execute a statement with the next one, or with the commit: for what changes rows and tells nothing of it."""
+        self._later.append((sql, params))
+
     async def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Execute a statement once for each row, in one round trip."""
         await self._begin()
+        await self._settle()
         async with self.connection.cursor() as cursor:
             await cursor.executemany(sql, rows)
 
@@ -95,12 +102,13 @@ class Tx:
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that is undone by itself, with its facts and audit lines, when something is raised in it."""
         await self._begin()
+        await self._settle()
         facts, lines = len(self._facts), len(self.audit)
         try:
             async with self.connection.transaction():
                 yield
         except BaseException:
-            del self._facts[facts:], self.audit[lines:]
+            del self._facts[facts:], self.audit[lines:], self._later[:]
             raise
 
     def emit(self, tenant: TenantId, at: datetime, fact: bytes) -> None:
@@ -108,20 +116,27 @@ class Tx:
         self._facts.append((tenant, at, fact))
 
     async def commit(self) -> None:
-        """Write facts and audit lines and commit, in one round trip. Nothing happens when nothing was asked."""
-        if not self._facts and not self.audit:
+        """Write what is left, facts and audit lines and commit, in one round trip. Nothing happens when nothing was
+        asked."""
+        if not self._facts and not self.audit and not self._later:
             if self._begun:
                 await self.connection.execute("COMMIT")
                 self._begun = False
             return
         async with self.connection.pipeline():
             await self._queue_begin()
-            if self._facts:
-                await self.connection.cursor().executemany(_INSERT_FACT, self._facts)
-                await self.connection.execute("SELECT pg_notify('roadstead_outbox', '')")
-            if self.audit:
-                await self.connection.cursor().executemany(_INSERT_AUDIT, [_audit_row(line) for line in self.audit])
+            await self._queue_later()
+            lines = [_audit_row(line) for line in self.audit]
+            if 0 < len(self._facts) <= _FEW and len(lines) == 1:
+                # Nearly every change: each statement costs the driver about as much as what it does.
+                await self.connection.execute(_insert_both(len(self._facts)), [*chain(*self._facts), *lines[0]])
+            else:
+                await self._queue_many(_INSERT_FACT, self._facts)
+                await self._queue_many(_INSERT_AUDIT, lines)
             await self.connection.execute("COMMIT")
+            if self._facts:
+                # Not within: whoever notifies holds up the commits of all others until it is on the disk itself.
+                await self.connection.execute("SELECT pg_notify('roadstead_outbox', '')")
         self._facts, self.audit, self._begun = [], [], False
 
     async def _begin(self) -> None:
@@ -136,7 +151,25 @@ class Tx:
             await self.connection.execute("BEGIN")
             await self._name_tenant()
 
+    async def _queue_later(self) -> None:
+        """Within a pipeline, as above."""
+        waiting, self._later = self._later, []
+        for sql, params in waiting:
+            await self.connection.execute(sql, params or None)
+
+    async def _queue_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        if rows:
+            await self.connection.cursor().executemany(sql, rows)
+
+    async def _settle(self) -> None:
+        """Execute what waits: whatever comes next may look at it."""
+        if self._later:
+            async with self.connection.pipeline():
+                await self._queue_begin()
+                await self._queue_later()
+
     async def _execute(self, sql: str, params: Sequence[Any]) -> AsyncCursor[TupleRow]:
+        await self._settle()
         if self._begun or (self.tenant is None and _only_reads(sql)):
             return await self.connection.execute(sql, params or None)
         if not _only_reads(sql):
@@ -147,6 +180,7 @@ class Tx:
             return await self.connection.execute(sql, params or None)
 
     async def _change(self, sql: str, params: Sequence[Any]) -> AsyncCursor[TupleRow]:
+        await self._settle()
         if self._begun:
             return await self.connection.execute(sql, params or None)
         async with self.connection.pipeline():
@@ -194,9 +228,17 @@ def _audit_row(line: AuditLine) -> tuple[Any, ...]:
 
 _NATIVE = (UUID, datetime, bytes, bytearray, memoryview)
 _NAME_TENANT = "SELECT set_config('roadstead.tenant', %s, true)"
-_INSERT_FACT = "INSERT INTO outbox (tenant_id, at, fact) VALUES (%s, %s, %s)"
+_FEW = 4
+_FACT_ROW = "(%s, %s, %s)"
+_INSERT_FACT = f"INSERT INTO outbox (tenant_id, at, fact) VALUES {_FACT_ROW}"
 _INSERT_AUDIT = """
     INSERT INTO audit_log (tenant_id, id, at, actor_type, actor_id, actor_name, action, resource_type, resource_id,
                            changes, request_id, address, client_id)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
+
+
+@lru_cache(maxsize=_FEW)
+def _insert_both(facts: int) -> str:
+    """So many facts and one audit line."""
+    return f"WITH told AS ({_INSERT_FACT}{f', {_FACT_ROW}' * (facts - 1)}) {_INSERT_AUDIT}"

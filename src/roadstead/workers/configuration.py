@@ -31,7 +31,9 @@ class ConfigurationFacts:
 
     def __init__(self, bus: Bus, database: Database, turn: Turn, news: asyncio.Event) -> None:
         """`news` is set when there is something to work off."""
-        self._follower = FactFollower(bus, database, turn, "configuration", self._take, news.set)
+        self._follower = FactFollower(
+            bus, database, turn, "configuration", self._take, wanted=configuration.NOTED, done=news.set
+        )
 
     async def run(self) -> None:
         """Until cancelled. Servers that are away are waited for."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import structlog
 
 from roadstead.bus import FACTS, Bus, Pack, Reader, Start
 from roadstead.core import telemetry
-from roadstead.core.messages import AnyFact
+from roadstead.core.messages import AnyFact, Fact
 from roadstead.db import Database, Tx
 from roadstead.kernel.ids import TenantId
 from roadstead.workers.fact_packs import facts_in
@@ -21,8 +21,9 @@ log = structlog.get_logger()
 
 _MOST_BYTES = 262_144
 """Of the packs that are taken up together, about."""
-_GATHER_S = 0.02
 _IDLE_S = 1.0
+_NOTE_EVERY_S = 1.0
+"""A place behind facts that concern nobody: after a crash they are passed over once more."""
 
 
 class TakeFacts(Protocol):
@@ -45,15 +46,28 @@ class FactFollower:
         turn: Turn,
         name: str,
         take: TakeFacts,
+        *,
+        wanted: Collection[type[Fact]],
+        gather_s: float = 0.02,
         done: Callable[[], None] = lambda: None,
     ) -> None:
-        """`name`: of the place in FACTS, in the table of projections. `done` is called after each commit."""
+        """`name`: of the place in FACTS, in the table of projections.
+
+        `wanted`: the facts that concern it; others may be among those that are taken up, or not. `gather_s`: how long
+        facts may wait for others. `done` is called after each commit.
+        """
         self._bus = bus
         self._database = database
         self._turn = turn
         self._name = name
         self._take = take
+        self._names = tuple(kind.__name__.encode() for kind in wanted)
+        self._gather_s = gather_s
         self._done = done
+        self._position = 0
+        """Up to where facts are taken up."""
+        self._noted = 0
+        self._noted_at = 0.0
 
     async def run(self) -> None:
         """Until cancelled. Servers that are away are waited for."""
@@ -71,15 +85,26 @@ class FactFollower:
                     following.result()
 
     async def _follow(self) -> None:
-        position = await patiently("database", self._select_position)
-        reader = Reader(self._bus, FACTS, start=Start(sequence=position + 1))
+        self._position = self._noted = await patiently("database", self._select_position)
+        reader = Reader(self._bus, FACTS, start=Start(sequence=self._position + 1))
         await reader.open()
         try:
             while True:
                 packs = await self._gather(reader)
+                lost = any(pack.gap for pack in packs)
+                facts = [
+                    (message.tenant, fact)
+                    for pack in packs
+                    for message, fact in facts_in(pack, among=self._names)
+                    if fact is not None
+                ]
                 if packs:
-                    await patiently("database", partial(self._note, packs))
+                    self._position = packs[-1].sequence
+                if facts or lost:
+                    await patiently("database", partial(self._note, facts, lost=lost))
                     self._done()
+                elif self._position > self._noted and time.monotonic() - self._noted_at > _NOTE_EVERY_S:
+                    await patiently("database", partial(self._note, []))
         finally:
             await reader.close()
 
@@ -92,16 +117,17 @@ class FactFollower:
             if pack is None:
                 break
             if not packs:
-                until = time.monotonic() + _GATHER_S
+                until = time.monotonic() + self._gather_s
             packs.append(pack)
             size_bytes += len(pack.payload)
         return packs
 
-    async def _note(self, packs: list[Pack]) -> None:
-        facts = [(message.tenant, fact) for pack in packs for message, fact in facts_in(pack) if fact is not None]
+    async def _note(self, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool = False) -> None:
         async with self._database.tx() as tx:
-            await self._take(tx, facts, lost=any(pack.gap for pack in packs))
-            await telemetry.update_position(tx, self._name, packs[-1].sequence)
+            if facts or lost:
+                await self._take(tx, facts, lost=lost)
+            await telemetry.update_position(tx, self._name, self._position)
+        self._noted, self._noted_at = self._position, time.monotonic()
 
     async def _select_position(self) -> int:
         async with self._database.tx() as tx:

@@ -6,7 +6,7 @@ import structlog
 
 from roadstead.bus import Bus
 from roadstead.core import mailings
-from roadstead.core.messages import AnyFact
+from roadstead.core.messages import AnyFact, EventRaised
 from roadstead.core.ports import Ports
 from roadstead.db import Database, Tx
 from roadstead.kernel.ids import TenantId
@@ -25,7 +25,7 @@ class MailingWorker:
     def __init__(self, bus: Bus, database: Database, ports: Ports, turn: Turn) -> None:
         """`database` has the system duty."""
         self._ports = ports
-        self._follower = FactFollower(bus, database, turn, PROJECTION, self._take)
+        self._follower = FactFollower(bus, database, turn, PROJECTION, self._take, wanted=[EventRaised])
 
     async def run(self) -> None:
         """Until cancelled. Servers that are away are waited for."""

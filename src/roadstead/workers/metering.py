@@ -24,7 +24,9 @@ _IDLE_S = 1.0
 
 def facts_counter(bus: Bus, database: Database, turn: Turn) -> FactFollower:
     """Counts commands and events."""
-    return FactFollower(bus, database, turn, FACTS_PROJECTION, metering.count_facts)
+    return FactFollower(
+        bus, database, turn, FACTS_PROJECTION, metering.count_facts, wanted=metering.COUNTED, gather_s=1.0
+    )
 
 
 class PayloadCounter:

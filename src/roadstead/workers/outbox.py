@@ -18,6 +18,8 @@ from roadstead.kernel.waiting import happens
 log = structlog.get_logger()
 
 _CHANNEL = "roadstead_outbox"
+_GATHER_S = 0.004
+"""Between two turns: what comes meanwhile shares the next one."""
 _MOST = 500
 _MOST_BYTES = 262_144
 """Of the facts of one pack."""
@@ -43,6 +45,8 @@ class OutboxRelay:
                 except Unavailable as error:
                     log.warning("outbox waits", reason=str(error))
                     carried = 0
+                if carried:
+                    await asyncio.sleep(_GATHER_S)
                 if carried < _MOST:
                     await happens(self._news, _LOOK_ANYWAY_S)
                     self._news.clear()
@@ -57,7 +61,7 @@ class OutboxRelay:
             # All under way at once: they are stored in this order, unless the log refuses one of them.
             await asyncio.gather(*map(self._tell, _packs(messages)))
             if messages:
-                await tx.run("DELETE FROM outbox WHERE id = ANY(%s)", [message.id for message in messages])
+                tx.later("DELETE FROM outbox WHERE id = ANY(%s)", [message.id for message in messages])
             return len(messages)
 
     async def _tell(self, pack: Sequence[FactMessage]) -> None:

@@ -90,7 +90,7 @@ async def trigger_action(work: Work, device_id: DeviceId, action: Action) -> Com
     if problems:
         raise Invalid("; ".join(problems[:_MOST_TOLD]))
     (command,) = action.commands(work, [device_id])
-    await put(work, [command])
+    put(work, [command])
     work.record("command.create", command.id, after=command)
     return command
 
@@ -104,7 +104,7 @@ async def command_device(work: Work, device_id: DeviceId, action: Action) -> Com
     action.check()
     check_is_active((await registry.load_device(work, device_id)).status)
     (command,) = action.commands(work, [device_id])
-    await put(work, [command])
+    put(work, [command])
     work.record("command.create", command.id, after=command)
     return command
 
@@ -115,7 +115,7 @@ async def command_devices(work: Work, device_ids: Sequence[DeviceId], action: Ac
     action.check()
     told = list(await store.select_kinds(work.tx, device_ids))
     if told:
-        await put(work, action.commands(work, told))
+        put(work, action.commands(work, told))
     return len(told)
 
 
@@ -135,7 +135,7 @@ async def trigger_actions(work: Work, where: Filter, action: Action) -> int:
     taking = {kind for kind, type_id in of_kind.items() if type_id in known and _takes(known[type_id], action)}
     fitting = [device_id for device_id, kind in kinds.items() if kind in taking]
     if fitting:
-        await put(work, action.commands(work, fitting))
+        put(work, action.commands(work, fitting))
     return len(fitting)
 
 

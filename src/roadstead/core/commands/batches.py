@@ -83,7 +83,7 @@ async def send_in_bulk(work: Work, targets: Sequence[DeviceId] | Filter, draft: 
             )
             for index, device_id in enumerate(accepted)
         ]
-        await put(work, commands)
+        put(work, commands)
     work.record("command.bulk", batch.id, after=batch)
     return Queued(batch, rejected)
 

@@ -34,7 +34,7 @@ async def send_message(
     device = await registry.load_device(work, device_id)
     check_is_active(device.status)
     command = draft.command(CommandId(new_id()), device_id, requested_by=work.actor.id, created_at=work.now())
-    await put(work, [command])
+    put(work, [command])
     work.record("command.create", command.id, after=command)
     return command
 

@@ -86,14 +86,14 @@ async def queue_command(work: Work, device_id: DeviceId, draft: CommandDraft) ->
     check_target(target)
     check_fit(draft, target)
     command = draft.command(CommandId(new_id()), device_id, requested_by=work.actor.id, created_at=work.now())
-    await put(work, [command])
+    put(work, [command])
     work.record("command.create", command.id, after=command)
     return command
 
 
-async def put(work: Work, commands: Sequence[Command]) -> None:
+def put(work: Work, commands: Sequence[Command]) -> None:
     """Write new ones down, alike but for their devices and times, and tell listeners; those whose time it is leave."""
-    await store.insert_commands(work.tx, commands)
+    store.insert_commands(work.tx, commands)
     leaving = [command.device_id for command in commands if command.release_at <= command.created_at]
     work.emit(DownlinkQueued(COMMAND, leaving))
     for command in commands:

@@ -66,8 +66,8 @@ async def select_types(tx: Tx) -> list[CommandType]:
     return await tx.all(CommandType, sql, tx.tenant)
 
 
-async def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
-    """Add those that are new; each is due when it leaves, or when it expires if it leaves at once."""
+def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
+    """With the commit, add those that are new; each is due when it leaves, or when it expires if it leaves at once."""
     sql = """
         INSERT INTO command (tenant_id, id, device_id, batch_id, dialect, type, payload, notes, status, requested_by,
                              timeout_s, awaits_answer, created_at, release_at, expires_at, due_at)
@@ -78,7 +78,7 @@ async def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
         ON CONFLICT DO NOTHING
     """
     one = commands[0]
-    await tx.run(
+    tx.later(
         sql,
         tx.tenant,
         one.batch_id,

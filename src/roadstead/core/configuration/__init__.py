@@ -47,6 +47,7 @@ from roadstead.core.configuration.own import OWN, get_own, set_own, sweep_own
 from roadstead.core.configuration.preview import DeviceChange, EntryChange, Preview, preview_delete, preview_put
 from roadstead.core.configuration.reports import ReportedValues, take_reports, take_values
 from roadstead.core.configuration.sweeps import (
+    NOTED,
     Batch,
     lock_sweep,
     note_facts,
@@ -60,6 +61,7 @@ from roadstead.core.configuration.typed import check_own, merge_own
 
 __all__ = [
     "MAX_PRIORITY",
+    "NOTED",
     "OWN",
     "SINGLE",
     "Artefact",

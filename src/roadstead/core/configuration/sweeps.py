@@ -22,6 +22,7 @@ from roadstead.core.messages import (
     DeviceChanged,
     DeviceCreated,
     DownlinkQueued,
+    Fact,
     GroupChanged,
     SensorsChanged,
     SitesChanged,
@@ -74,6 +75,10 @@ def holders_of(work: Work, binding: Binding, *, resend: bool = False) -> Sweep:
 async def walk(work: Work, sweep: Sweep, most: int) -> list[DeviceId]:
     """The next devices of a sweep."""
     return (await _walk(work, sweep, most))[0]
+
+
+NOTED: tuple[type[Fact], ...] = (DeviceCreated, DeviceChanged, SensorsChanged, GroupChanged, SitesChanged)
+"""What `note_facts` looks at."""
 
 
 async def note_facts(tx: Tx, facts: Iterable[tuple[TenantId, AnyFact]]) -> None:

@@ -2,6 +2,7 @@
 
 from roadstead.core.metering.model import Counts, Payload
 from roadstead.core.metering.service import (
+    COUNTED,
     Totals,
     chart_payloads,
     count_facts,
@@ -11,6 +12,7 @@ from roadstead.core.metering.service import (
 from roadstead.core.metering.store import add_counts, lock_position
 
 __all__ = [
+    "COUNTED",
     "Counts",
     "Payload",
     "Totals",

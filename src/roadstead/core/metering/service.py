@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from roadstead.core.messages import AnyFact, CommandChanged, EventRaised
+from roadstead.core.messages import AnyFact, CommandChanged, EventRaised, Fact
 from roadstead.core.metering import store
 from roadstead.core.metering.model import Counts, Payload
 from roadstead.core.operation import operation
@@ -67,6 +67,10 @@ async def load_totals_of_devices(work: Work, span: Span, device_ids: Sequence[De
 
 
 # --- for the workers -------------------------------------------------------------------------------------------------
+
+
+COUNTED: tuple[type[Fact], ...] = (CommandChanged, EventRaised)
+"""What `count_facts` looks at."""
 
 
 async def count_facts(tx: Tx, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool) -> None:

@@ -1,0 +1,86 @@
+"""Followers of facts take up what concerns them, once, and pass over the rest."""
+
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
+from typing import Any
+
+import pytest_asyncio
+
+from roadstead.bus import Bus, Publisher
+from roadstead.core import telemetry
+from roadstead.core.messages import AnyFact, DeviceChanged, Fact, FactMessage, KeyRevoked, encode_fact, encode_facts
+from roadstead.db import Database, Tx
+from roadstead.kernel.ids import DeviceId, KeyId, TenantId, new_id
+from roadstead.workers.facts import FactFollower
+from roadstead.workers.turns import Turn
+from tests.conftest import Tenant
+from tests.notifications import until
+from tests.workers.conftest import running
+
+_NAME = "what tests follow"
+
+
+class Log:
+    """An empty log, and who follows it."""
+
+    def __init__(self, bus: Bus, database: Database, url: str, publisher: Publisher) -> None:
+        self.bus, self.database, self.url, self.publisher = bus, database, url, publisher
+        self.taken: list[tuple[TenantId, AnyFact]] = []
+        self.turns = 0
+        self._ids = count(1)
+
+    async def tell(self, tenant: Tenant, *facts: Fact) -> int:
+        """In one message; its place."""
+        messages = [FactMessage(next(self._ids), tenant.tenant_id, 1_000, encode_fact(fact)) for fact in facts]
+        return await self.publisher.put("facts.pack", encode_facts(messages), message_id=str(messages[0].id))
+
+    def following(self) -> Any:
+        """A worker that wants to know of keys, for a `with`."""
+        turn = Turn(self.url, f"facts of {id(self)}")
+        return running(FactFollower(self.bus, self.database, turn, _NAME, self._take, wanted=[KeyRevoked]).run())
+
+    async def _take(self, tx: Tx, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool) -> None:
+        assert not lost
+        self.turns += 1
+        self.taken += facts
+
+    async def has_come_to(self, place: int) -> bool:
+        """Whether everything up to here will never be looked at again."""
+        async with self.database.tx() as tx:
+            return await telemetry.select_position(tx, _NAME) >= place
+
+
+@pytest_asyncio.fixture
+async def log(own_bus: Bus, system_database: Database, database_url: str) -> AsyncIterator[Log]:
+    """Nobody has followed it yet."""
+    async with system_database.tx() as tx:
+        await tx.run("DELETE FROM projection WHERE name = %s", _NAME)
+    publisher = Publisher(own_bus)
+    await publisher.start()
+    yield Log(own_bus, system_database, database_url, publisher)
+    await publisher.close()
+
+
+async def test_what_concerns_it_is_taken_up_once_whatever_lies_between(log: Log, acme: Tenant, globex: Tenant) -> None:
+    told = [KeyRevoked(KeyId(new_id())) for _ in range(3)]
+    other = DeviceChanged(DeviceId(new_id()))
+    await log.tell(acme, other, told[0], other)
+    place = await log.tell(globex, told[1])
+    async with log.following():
+        await until(lambda: log.has_come_to(place))
+    await log.tell(acme, other)
+    place = await log.tell(acme, told[2])
+    async with log.following():
+        await until(lambda: log.has_come_to(place))
+    assert log.taken == [(acme.tenant_id, told[0]), (globex.tenant_id, told[1]), (acme.tenant_id, told[2])]
+
+
+async def test_what_concerns_nobody_is_passed_over_and_not_looked_at_for_ever(log: Log, acme: Tenant) -> None:
+    async with log.following():
+        places = [await log.tell(acme, DeviceChanged(DeviceId(new_id()))) for _ in range(5)]
+        await until(lambda: log.has_come_to(places[-1]))
+        assert log.turns == 0
+        key = KeyRevoked(KeyId(new_id()))
+        place = await log.tell(acme, key)
+        await until(lambda: log.has_come_to(place))
+    assert (log.taken, log.turns) == ([(acme.tenant_id, key)], 1)
