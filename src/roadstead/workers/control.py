@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 _MOST_PACKS = 64
 _MOST_BYTES = 1 << 20
-_GATHER_S = 0.001
+_GATHER_S = 0.004
 
 _uplinks = msgspec.msgpack.Decoder(list[Uplink]).decode
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import jsonschema_rs
@@ -92,10 +93,7 @@ def _check_writable(values: Mapping[str, object], fields: Mapping[str, ProfileFi
 
 def _check_schema(payload: object, schema: dict[str, Any], root: str) -> None:
     try:
-        # Schemas come from users: nothing is fetched for them, and their patterns take linear time.
-        validator = jsonschema_rs.validator_for(
-            schema, retriever=_fetch_nothing, pattern_options=jsonschema_rs.RegexOptions()
-        )
+        validator = _compile(msgspec.json.encode(schema))
     except ValueError as error:
         detail = f"cannot be checked, because the schema in the device profile is of no use: {_first_line(error)}"
         refuse([FieldProblem(root, "invalid", detail)])
@@ -109,6 +107,14 @@ def _check_schema(payload: object, schema: dict[str, Any], root: str) -> None:
         if len(problems) == _MOST_PROBLEMS:
             break
     refuse(problems)
+
+
+@lru_cache(maxsize=256)
+def _compile(schema: bytes) -> Any:
+    # Schemas come from users: nothing is fetched for them, and their patterns take linear time.
+    return jsonschema_rs.validator_for(
+        msgspec.json.decode(schema), retriever=_fetch_nothing, pattern_options=jsonschema_rs.RegexOptions()
+    )
 
 
 def _fetch_nothing(uri: str) -> NoReturn:
