@@ -39,6 +39,11 @@ class Log:
         turn = Turn(self.url, f"facts of {id(self)}")
         return running(FactFollower(self.bus, self.database, turn, _NAME, self._take, wanted=[KeyRevoked]).run())
 
+    async def move(self, place: int) -> None:
+        """As another worker does, whose turn it is by now."""
+        async with self.database.tx() as tx:
+            await telemetry.update_position(tx, _NAME, place)
+
     async def _take(self, tx: Tx, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool) -> None:
         assert not lost
         self.turns += 1
@@ -84,3 +89,15 @@ async def test_what_concerns_nobody_is_passed_over_and_not_looked_at_for_ever(lo
         place = await log.tell(acme, key)
         await until(lambda: log.has_come_to(place))
     assert (log.taken, log.turns) == ([(acme.tenant_id, key)], 1)
+
+
+async def test_who_has_lost_its_turn_takes_up_nothing_that_another_has(log: Log, acme: Tenant) -> None:
+    first, second, third = (KeyRevoked(KeyId(new_id())) for _ in range(3))
+    async with log.following():
+        place = await log.tell(acme, first)
+        await until(lambda: log.has_come_to(place))
+        await log.move(place + 1)
+        assert await log.tell(acme, second) == place + 1
+        last = await log.tell(acme, third)
+        await until(lambda: log.has_come_to(last))
+    assert log.taken == [(acme.tenant_id, first), (acme.tenant_id, third)]

@@ -36,7 +36,8 @@ class TakeFacts(Protocol):
 class FactFollower:
     """Reads FACTS in batches. Its place there is written with what was taken up: a crash loses and doubles none.
 
-    One worker works at a time; others wait in reserve.
+    One worker works at a time; others wait in reserve. Whoever still works when it is another's turn finds the place
+    moved, and begins there.
     """
 
     def __init__(
@@ -100,11 +101,12 @@ class FactFollower:
                 ]
                 if packs:
                     self._position = packs[-1].sequence
-                if facts or lost:
-                    await patiently("database", partial(self._note, facts, lost=lost))
-                    self._done()
-                elif self._position > self._noted and time.monotonic() - self._noted_at > _NOTE_EVERY_S:
-                    await patiently("database", partial(self._note, []))
+                is_due = self._position > self._noted and time.monotonic() - self._noted_at > _NOTE_EVERY_S
+                if facts or lost or is_due:
+                    if not await patiently("database", partial(self._note, facts, lost=lost)):
+                        return
+                    if facts or lost:
+                        self._done()
         finally:
             await reader.close()
 
@@ -122,12 +124,15 @@ class FactFollower:
             size_bytes += len(pack.payload)
         return packs
 
-    async def _note(self, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool = False) -> None:
+    async def _note(self, facts: Sequence[tuple[TenantId, AnyFact]], *, lost: bool) -> bool:
         async with self._database.tx() as tx:
+            if await telemetry.lock_position(tx, self._name) != self._noted:
+                return False
             if facts or lost:
                 await self._take(tx, facts, lost=lost)
             await telemetry.update_position(tx, self._name, self._position)
         self._noted, self._noted_at = self._position, time.monotonic()
+        return True
 
     async def _select_position(self) -> int:
         async with self._database.tx() as tx:

@@ -71,7 +71,7 @@ class PayloadCounter:
 
     async def _write(self, before: int, after: int, counts: Counts) -> bool:
         async with self._database.tx() as tx:
-            if await metering.lock_position(tx, PROJECTION) != before:
+            if await telemetry.lock_position(tx, PROJECTION) != before:
                 return False
             await metering.add_counts(tx, counts)
             await telemetry.update_position(tx, PROJECTION, after)

@@ -9,7 +9,7 @@ from roadstead.core.metering.service import (
     count_payloads,
     load_totals_of_devices,
 )
-from roadstead.core.metering.store import add_counts, lock_position
+from roadstead.core.metering.store import add_counts
 
 __all__ = [
     "COUNTED",
@@ -21,5 +21,4 @@ __all__ = [
     "count_facts",
     "count_payloads",
     "load_totals_of_devices",
-    "lock_position",
 ]

@@ -117,10 +117,3 @@ async def select_askers(tx: Tx, commands: Sequence[tuple[TenantId, UUID]]) -> di
     """
     rows = await tx.rows(sql, NOBODY, [tenant for tenant, _ in commands], [id_ for _, id_ in commands])
     return {row[0]: (row[1], row[2]) for row in rows}
-
-
-async def lock_position(tx: Tx, projection: str) -> int:
-    """How far a projection is; nobody else moves it before this transaction ends."""
-    sql = "INSERT INTO projection (name, position, at) VALUES (%s, 0, now()) ON CONFLICT (name) DO NOTHING"
-    await tx.run(sql, projection)
-    return int(await tx.value("SELECT position FROM projection WHERE name = %s FOR UPDATE", projection))

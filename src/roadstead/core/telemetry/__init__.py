@@ -96,6 +96,7 @@ from roadstead.core.telemetry.series import (
 from roadstead.core.telemetry.snapshots import Means, Snapshot, get_snapshot, list_means
 from roadstead.core.telemetry.state import FIRMWARE_PATH, Patch, Patches, copy_line
 from roadstead.core.telemetry.state_store import (
+    lock_position,
     merge_state,
     remove_values,
     select_configurations,
@@ -194,6 +195,7 @@ __all__ = [
     "load_blob",
     "load_channels",
     "load_health",
+    "lock_position",
     "make_searchable",
     "merge_state",
     "note_connections",

@@ -139,6 +139,13 @@ async def select_position(tx: Tx, projection: str) -> int:
     return int(await tx.value("SELECT position FROM projection WHERE name = %s", projection) or 0)
 
 
+async def lock_position(tx: Tx, projection: str) -> int:
+    """How far a projection is; nobody else moves it before this transaction ends."""
+    sql = "INSERT INTO projection (name, position, at) VALUES (%s, 0, now()) ON CONFLICT (name) DO NOTHING"
+    await tx.run(sql, projection)
+    return int(await tx.value("SELECT position FROM projection WHERE name = %s FOR UPDATE", projection))
+
+
 async def update_position(tx: Tx, projection: str, position: int) -> None:
     """Remember how far a projection is."""
     sql = """
