@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
-from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -126,17 +125,11 @@ class Tx:
         async with self.connection.pipeline():
             await self._queue_begin()
             await self._queue_later()
-            lines = [_audit_row(line) for line in self.audit]
-            if 0 < len(self._facts) <= _FEW and len(lines) == 1:
-                # Nearly every change: each statement costs the driver about as much as what it does.
-                await self.connection.execute(_insert_both(len(self._facts)), [*chain(*self._facts), *lines[0]])
-            else:
-                await self._queue_many(_INSERT_FACT, self._facts)
-                await self._queue_many(_INSERT_AUDIT, lines)
+            await self._queue_told()
             await self.connection.execute("COMMIT")
             if self._facts:
-                # Not within: whoever notifies holds up the commits of all others until it is on the disk itself.
-                await self.connection.execute("SELECT pg_notify('roadstead_outbox', '')")
+                # Not within: whoever notifies holds up others who do until its own commit is on the disk.
+                await self.connection.execute(_NOTIFY)
         self._facts, self.audit, self._begun = [], [], False
 
     async def _begin(self) -> None:
@@ -157,9 +150,18 @@ class Tx:
         for sql, params in waiting:
             await self.connection.execute(sql, params or None)
 
-    async def _queue_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        if rows:
-            await self.connection.cursor().executemany(sql, rows)
+    async def _queue_told(self) -> None:
+        """Facts and audit lines. Together where there is one line, which is nearly always: each statement costs the
+        driver about as much as what it does."""
+        facts = [list(column) for column in zip(*self._facts, strict=True)]
+        lines = [_audit_row(line) for line in self.audit]
+        if facts and len(lines) == 1:
+            await self.connection.execute(f"WITH told AS ({_INSERT_FACTS}) {_INSERT_AUDIT}", [*facts, *lines[0]])
+            return
+        if facts:
+            await self.connection.execute(_INSERT_FACTS, facts)
+        if lines:
+            await self.connection.cursor().executemany(_INSERT_AUDIT, lines)
 
     async def _settle(self) -> None:
         """Execute what waits: whatever comes next may look at it."""
@@ -228,17 +230,12 @@ def _audit_row(line: AuditLine) -> tuple[Any, ...]:
 
 _NATIVE = (UUID, datetime, bytes, bytearray, memoryview)
 _NAME_TENANT = "SELECT set_config('roadstead.tenant', %s, true)"
-_FEW = 4
-_FACT_ROW = "(%s, %s, %s)"
-_INSERT_FACT = f"INSERT INTO outbox (tenant_id, at, fact) VALUES {_FACT_ROW}"
+_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('roadstead_outbox', '')"
+_INSERT_FACTS = """
+    INSERT INTO outbox (tenant_id, at, fact) SELECT * FROM unnest(%s::integer[], %s::timestamptz[], %s::bytea[])
+"""
 _INSERT_AUDIT = """
     INSERT INTO audit_log (tenant_id, id, at, actor_type, actor_id, actor_name, action, resource_type, resource_id,
                            changes, request_id, address, client_id)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-
-
-@lru_cache(maxsize=_FEW)
-def _insert_both(facts: int) -> str:
-    """So many facts and one audit line."""
-    return f"WITH told AS ({_INSERT_FACT}{f', {_FACT_ROW}' * (facts - 1)}) {_INSERT_AUDIT}"

@@ -9,7 +9,6 @@ from itertools import groupby
 from uuid import UUID
 
 import msgspec
-from psycopg.types.json import Jsonb
 
 from roadstead.core.commands.model import Command, CommandId, CommandStatus, Verdict, judge
 from roadstead.core.commands.store import NAMES
@@ -143,7 +142,7 @@ async def take_answers(tx: Tx, answers: Sequence[tuple[Uplink, CommandAnswer]]) 
             case Verdict.LATE:
                 detail = f"the command {answer.command_id} has ended as {step.status} before"
                 refused.append((index, _refuse(uplink, RefusalReason.LATE_ANSWER, detail)))
-    await _write(tx, steps)
+    _write(tx, steps)
     _tell(tx, changed)
     return refused
 
@@ -175,28 +174,31 @@ def _take(step: _Step, said: CommandStatus, answer: CommandAnswer, at: datetime)
     step.error = storable(answer.error) or step.error
 
 
-async def _write(tx: Tx, steps: dict[tuple[TenantId, UUID], _Step]) -> None:
+def _write(tx: Tx, steps: dict[tuple[TenantId, UUID], _Step]) -> None:
     rows = [
         (
             step.status.value,
             step.acknowledged_at,
             step.completed_at,
-            None if step.result is None else Jsonb(step.result),
+            None if step.result is None else msgspec.json.encode(step.result).decode(),
             step.error,
-            step.completed_at,
             *place,
         )
         for place, step in steps.items()
         if step.changed
     ]
     if rows:
-        await tx.many(
+        tx.later(
             """
-            UPDATE command SET status = %s, acknowledged_at = %s, completed_at = %s, result = coalesce(%s, result),
-                error = coalesce(%s, error), due_at = CASE WHEN %s::timestamptz IS NULL THEN due_at END
-            WHERE tenant_id = %s AND id = %s
+            UPDATE command c SET status = n.status, acknowledged_at = n.acknowledged_at, completed_at = n.completed_at,
+                result = coalesce(n.result::jsonb, c.result), error = coalesce(n.error, c.error),
+                due_at = CASE WHEN n.completed_at IS NULL THEN c.due_at END,
+                delivered_at = coalesce(c.delivered_at, n.acknowledged_at, n.completed_at)
+            FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::integer[],
+                        %s::uuid[]) AS n (status, acknowledged_at, completed_at, result, error, tenant_id, id)
+            WHERE c.tenant_id = n.tenant_id AND c.id = n.id
             """,
-            rows,
+            *(list(column) for column in zip(*rows, strict=True)),
         )
 
 
