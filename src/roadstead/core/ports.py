@@ -119,8 +119,8 @@ class TelemetryStore(Protocol):
 
         In pieces of some MB, each an Arrow IPC stream of `digits` (24 hex digits, the device), `at` (ms, UTC), one
         column for each of `columns` in its type, named by its position (`0`, `1`, ...), null where there is no point,
-        and `metadata`: that of the row's points as a JSON object by `RowColumn.name`, null without any. The rows of a
-        device follow each other in order of time. However many there are, memory holds one piece.
+        and `metadata`: that of the row's points as a JSON object by `RowColumn.name`, null without any. In order of
+        devices (of `digits`), then of time. However many there are, memory holds one piece.
         """
 
     async def latest(self, tenant: TenantId, series: Sequence[Series]) -> list[StoredPoint]:

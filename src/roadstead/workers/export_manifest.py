@@ -7,7 +7,6 @@ from uuid import UUID
 import msgspec
 
 from roadstead.core.exports import Job
-from roadstead.core.ports import Span
 from roadstead.workers.export_tables import Described
 
 
@@ -26,7 +25,7 @@ class _Shape(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     start: datetime = msgspec.field(name="from")
     end: datetime = msgspec.field(name="to")
     until: datetime
-    """What was measured before this is in it: `to`, or when it was made."""
+    """What was measured before this is in it: `to`, or when a worker began with it."""
     format: str
     created_at: datetime
     reading_count: int
@@ -38,8 +37,6 @@ class Manifest(msgspec.Struct, frozen=True):
     """All that is known before the tables are written, and whom to ask for the rest afterwards."""
 
     job: Job
-    scope_name: str
-    span: Span
     tables: Mapping[str, Callable[[], Described]]
     """By the name of the file."""
     count_readings: Callable[[], int]
@@ -50,10 +47,10 @@ class Manifest(msgspec.Struct, frozen=True):
         shape = _Shape(
             export_id=export.id,
             organization_id=self.job.organization_id,
-            scope=_Scope(export.scope_type, export.scope_id, self.scope_name),
+            scope=_Scope(export.scope_type, export.scope_id, self.job.plan.scope_name),
             start=export.from_at,
             end=export.to_at,
-            until=self.span.end,
+            until=self.job.plan.until,
             format=export.format,
             created_at=export.created_at,
             reading_count=self.count_readings(),

@@ -10,9 +10,8 @@ from arro3.io import read_ipc_stream
 
 from roadstead.core.exports import Field, Strand
 from roadstead.core.messages import ValueType
-from roadstead.core.ports import Span, TelemetryStore
 from roadstead.kernel import ids
-from roadstead.kernel.ids import TenantId
+from roadstead.workers.export_course import Answer
 
 _TEXT, _INSTANT = DataType.utf8(), DataType.timestamp("ms", tz="UTC")
 _TYPES = {
@@ -94,18 +93,15 @@ class ReadingsTable:
         """How many rows there are by now, and what is in them."""
         return Described(self._rows, self._columns)
 
-    async def batches(
-        self, telemetry: TelemetryStore, tenant: TenantId, strands: AsyncIterator[Strand], span: Span
-    ) -> AsyncIterator[RecordBatch]:
+    async def batches(self, answers: AsyncIterator[Answer]) -> AsyncIterator[RecordBatch]:
         """All rows; those of one component of one device together, in order of time."""
-        async for strand in strands:
-            devices = {ids.to_bytes(id_).hex(): (str(id_), name) for id_, name in strand.devices.items()}
-            async for piece in telemetry.rows(tenant, list(strand.devices), strand.columns, span):
-                for rows in self._slices(piece):
-                    yield self._fill(rows, strand, devices)
+        async for answer in answers:
+            devices = {ids.to_bytes(id_).hex(): (str(id_), name) for id_, name in answer.strand.devices.items()}
+            for rows in self._slices(answer):
+                yield self._fill(rows, answer.strand, devices)
 
-    def _slices(self, piece: bytes) -> Iterator[RecordBatch]:
-        for batch in read_ipc_stream(io.BytesIO(piece)):
+    def _slices(self, answer: Answer) -> Iterator[RecordBatch]:
+        for batch in read_ipc_stream(io.BytesIO(answer.rows)):
             for start in range(0, batch.num_rows, self._most_rows):
                 yield batch.slice(start, min(self._most_rows, batch.num_rows - start))
 

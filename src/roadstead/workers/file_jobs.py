@@ -46,9 +46,10 @@ class Making(Protocol):
 class FileWorker:
     """Works on a few jobs of one kind at a time; other workers work on others.
 
-    A job is a row with a lease. A worker that dies loses it after a minute, and another begins anew under a name of
-    its own, so that neither spoils what the other has written. The row becomes READY after its file is durable; what a
-    worker leaves behind by dying in between is deleted by the next try, or when the record goes.
+    A job is a row with a lease. A worker that dies loses it after a minute, and another begins under a name of its own,
+    so that neither spoils what the other has written; what is recorded as finished it may go on with. The row becomes
+    READY after its file is durable; what a worker leaves behind by dying in between is deleted by the next try, or when
+    the record goes.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from roadstead.adapters.clickhouse.queries import Range
 from roadstead.adapters.clickhouse.reader import device_of, reach, rows
 from roadstead.adapters.clickhouse.transport import ARROW, Transport
 from roadstead.core.ports import RowColumn, Series
-from roadstead.kernel.ids import DeviceId, TenantId
+from roadstead.kernel.ids import DeviceId, TenantId, to_bytes
 
 _MOST_WEIGHT = 16_000_000
 """Bytes of points, about, that one piece is made from."""
@@ -27,6 +27,7 @@ async def read_rows(
     most_weight: int = _MOST_WEIGHT,
 ) -> AsyncIterator[bytes]:
     """See `TelemetryStore.rows`. What is written meanwhile is in it or not."""
+    devices = sorted(devices, key=to_bytes)
     for first in range(0, len(devices), _MOST_DEVICES):
         some = _range(tenant, devices[first : first + _MOST_DEVICES], columns, start, end)
         weights = await rows(transport, queries.select_weights(some), tuple[str, int])

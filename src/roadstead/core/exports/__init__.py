@@ -1,6 +1,6 @@
 """Exports: files with what a part of the fleet has reported, made in the background."""
 
-from roadstead.core.exports.jobs import JOBS, load_job
+from roadstead.core.exports.jobs import JOBS, add_piece, begin_export, list_pieces, sweep_pieces
 from roadstead.core.exports.model import (
     Content,
     Export,
@@ -10,10 +10,13 @@ from roadstead.core.exports.model import (
     Field,
     FileFormat,
     Job,
+    Piece,
+    Plan,
     ScopeType,
     file_name,
+    piece_name,
 )
-from roadstead.core.exports.scopes import Scope, Strand, iterate_strands, load_scope
+from roadstead.core.exports.scopes import Strand, StrandPage, iterate_strands
 from roadstead.core.exports.service import (
     cancel_export,
     create_export,
@@ -34,9 +37,13 @@ __all__ = [
     "Field",
     "FileFormat",
     "Job",
-    "Scope",
+    "Piece",
+    "Plan",
     "ScopeType",
     "Strand",
+    "StrandPage",
+    "add_piece",
+    "begin_export",
     "cancel_export",
     "create_export",
     "delete_export",
@@ -45,7 +52,8 @@ __all__ = [
     "get_export",
     "iterate_strands",
     "list_exports",
-    "load_job",
-    "load_scope",
+    "list_pieces",
+    "piece_name",
     "request_file",
+    "sweep_pieces",
 ]

@@ -71,6 +71,11 @@ def file_name(export_id: UUID, lease: UUID | None) -> str:
     return f"{export_id}/{lease}/exports/{export_id}.zip"
 
 
+def piece_name(export_id: UUID, lease: UUID, number: int) -> str:
+    """Where a piece lies that was made in one try at an export."""
+    return f"{export_id}/{lease}/pieces/{number}"
+
+
 class ExportDraft(msgspec.Struct, frozen=True, kw_only=True):
     """An export to be made."""
 
@@ -135,12 +140,6 @@ class ExportQuery(msgspec.Struct, frozen=True, kw_only=True):
 # --- for the worker --------------------------------------------------------------------------------------------------
 
 
-class Job(JobClaim, frozen=True, kw_only=True):
-    """An export that a worker has taken on."""
-
-    export: Export
-
-
 class Field(msgspec.Struct, frozen=True):
     """A kind of value that sensors in a scope report: one column."""
 
@@ -148,6 +147,34 @@ class Field(msgspec.Struct, frozen=True):
     value_type: ValueType
     unit: str | None = None
     """When all its sensors share it."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export is about, as it was when a worker began with it for the first time: all tries are about that."""
+
+    scope_name: str
+    fields: list[Field]
+    """In order of their keys."""
+    until: datetime
+    """What was measured before this is in it."""
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished part of an export, in a file of its own."""
+
+    number: int
+    lease: UUID
+    """Of the worker that made it."""
+    readings: int
+
+
+class Job(JobClaim, frozen=True, kw_only=True):
+    """An export that a worker has taken on."""
+
+    export: Export
+    plan: Plan
+    pieces: list[Piece]
+    """What earlier tries have finished, in order."""
 
 
 class ScopedDevice(msgspec.Struct, frozen=True):

@@ -6,21 +6,14 @@ from itertools import groupby
 import msgspec
 
 from roadstead.core.exports import store
-from roadstead.core.exports.model import MOST_FIELDS, Field, Job, ScopedDevice, ScopedSensor
+from roadstead.core.exports.model import MOST_FIELDS, Export, Job, Plan, ScopedDevice, ScopedSensor
 from roadstead.core.files import CannotBeMade
 from roadstead.core.ports import RowColumn
-from roadstead.db import Database
-from roadstead.kernel.ids import DeviceId
+from roadstead.db import Database, Tx
+from roadstead.kernel import time
+from roadstead.kernel.ids import DeviceId, TenantId
 
 _DEVICES_AT_ONCE = 500
-
-
-class Scope(msgspec.Struct, frozen=True):
-    """What an export is about, as it was when it began."""
-
-    name: str
-    fields: list[Field]
-    """In order of their keys."""
 
 
 class Strand(msgspec.Struct, frozen=True):
@@ -32,33 +25,39 @@ class Strand(msgspec.Struct, frozen=True):
     columns: Sequence[RowColumn]
 
 
-async def load_scope(database: Database, job: Job) -> Scope:
-    """What the export is about. Raises `CannotBeMade` when it is gone, or has too many kinds of values."""
-    export = job.export
-    async with database.tx(job.tenant_id) as tx:
-        name = await store.find_name(tx, job.tenant_id, export.scope_type, export.scope_id)
-        if name is None:
-            raise CannotBeMade(f"the {export.scope_type.lower()} has been deleted")
-        fields = await store.select_fields(tx, job.tenant_id, export.scope_type, export.scope_id, MOST_FIELDS + 1)
+class StrandPage(msgspec.Struct, frozen=True):
+    """The strands of some hundred devices."""
+
+    strands: list[Strand]
+    last: DeviceId
+    """Of the devices, in order of their ids."""
+
+
+async def make_plan(tx: Tx, tenant: TenantId, export: Export) -> Plan:
+    """What the export is about now. Raises `CannotBeMade` when it is gone, or has too many kinds of values."""
+    name = await store.find_name(tx, tenant, export.scope_type, export.scope_id)
+    if name is None:
+        raise CannotBeMade(f"the {export.scope_type.lower()} has been deleted")
+    fields = await store.select_fields(tx, tenant, export.scope_type, export.scope_id, MOST_FIELDS + 1)
     if len(fields) > MOST_FIELDS:
         raise CannotBeMade(f"there are more than {MOST_FIELDS} different fields; export parts of it")
-    return Scope(name, fields)
+    # What is measured while it is made is for another export: a table has an end.
+    until = max(min(export.to_at, time.now()), export.from_at)
+    return Plan(scope_name=name, fields=fields, until=until)
 
 
-async def iterate_strands(database: Database, job: Job) -> AsyncIterator[Strand]:
-    """All that is in the scope, some hundred devices at a time; no transaction is open while the caller works."""
-    after: DeviceId | None = None
+async def iterate_strands(database: Database, job: Job, after: DeviceId | None) -> AsyncIterator[StrandPage]:
+    """All that is in the scope beyond a device; no transaction is open while the caller works."""
     export = job.export
     where = (job.tenant_id, export.scope_type, export.scope_id)
     while True:
         async with database.tx(job.tenant_id) as tx:
             devices = await store.select_devices(tx, *where, after=after, most=_DEVICES_AT_ONCE)
             sensors = await store.select_sensors(tx, *where, [device.id for device in devices])
-        for strand in _alike(devices, sensors):
-            yield strand
+        if devices:
+            yield StrandPage(_alike(devices, sensors), after := devices[-1].id)
         if len(devices) < _DEVICES_AT_ONCE:
             return
-        after = devices[-1].id
 
 
 def _alike(devices: Sequence[ScopedDevice], sensors: Sequence[ScopedSensor]) -> list[Strand]:

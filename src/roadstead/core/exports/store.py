@@ -6,11 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from roadstead.core.exports.model import (
     Export,
     ExportQuery,
     Field,
+    Piece,
+    Plan,
     ScopedDevice,
     ScopedSensor,
     ScopeType,
@@ -95,6 +98,70 @@ async def cancel_export(tx: Tx, tenant: TenantId, export_id: ExportId, at: datet
 async def delete_export(tx: Tx, tenant: TenantId, export_id: ExportId) -> None:
     """Forget it."""
     await tx.run("DELETE FROM export_job WHERE tenant_id = %s AND id = %s", tenant, export_id)
+
+
+# --- what a worker has begun with ------------------------------------------------------------------------------------
+
+
+class PieceOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece that nobody needs any more."""
+
+    tenant_id: TenantId
+    organization_id: UUID
+    export_id: ExportId
+    number: int
+    lease: UUID
+
+
+async def find_plan(tx: Tx, tenant: TenantId, export_id: UUID) -> Plan | None:
+    """What was decided when it was begun, if it was."""
+    sql = "SELECT plan FROM export_job WHERE tenant_id = %s AND id = %s"
+    found = await tx.value(sql, tenant, export_id)
+    return None if found is None else msgspec.convert(found, Plan)
+
+
+async def begin_export(tx: Tx, tenant: TenantId, export_id: UUID, lease: UUID, plan: Plan) -> bool:
+    """It is about this from now on, and as far as its pieces go. False: it is not in the hands of this worker."""
+    sql = """
+        UPDATE export_job e SET plan = %s, reading_count = (
+            SELECT coalesce(sum(readings), 0) FROM export_piece WHERE tenant_id = e.tenant_id AND export_id = e.id
+        )
+        WHERE e.tenant_id = %s AND e.id = %s AND e.lease = %s AND e.status = 'RUNNING'
+    """
+    return bool(await tx.run(sql, Jsonb(msgspec.to_builtins(plan)), tenant, export_id, lease))
+
+
+async def select_pieces(tx: Tx, tenant: TenantId, export_id: UUID) -> list[Piece]:
+    """What is finished of it, in order."""
+    sql = """
+        SELECT number, lease, readings FROM export_piece WHERE tenant_id = %s AND export_id = %s ORDER BY number
+    """
+    return await tx.all(Piece, sql, tenant, export_id)
+
+
+async def insert_piece(tx: Tx, tenant: TenantId, export_id: UUID, piece: Piece) -> None:
+    """Add one."""
+    sql = "INSERT INTO export_piece (tenant_id, export_id, number, lease, readings) VALUES (%s, %s, %s, %s, %s)"
+    await tx.run(sql, tenant, export_id, *msgspec.structs.astuple(piece))
+
+
+async def lock_pieces_over(tx: Tx, ended_before: datetime, most: int) -> list[PieceOver]:
+    """Pieces of exports that have come to their end before then; none that another worker has in hand."""
+    sql = """
+        SELECT p.tenant_id, t.public_id AS organization_id, p.export_id, p.number, p.lease
+        FROM export_piece p
+        JOIN export_job e ON e.tenant_id = p.tenant_id AND e.id = p.export_id
+        JOIN tenant t ON t.tenant_id = p.tenant_id
+        WHERE e.status NOT IN ('PENDING', 'RUNNING') AND e.completed_at < %s
+        LIMIT %s FOR UPDATE OF p SKIP LOCKED
+    """
+    return await tx.all(PieceOver, sql, ended_before, most)
+
+
+async def delete_pieces(tx: Tx, pieces: Sequence[PieceOver]) -> None:
+    """Forget them."""
+    sql = "DELETE FROM export_piece WHERE tenant_id = %s AND export_id = %s AND number = %s"
+    await tx.many(sql, [(piece.tenant_id, piece.export_id, piece.number) for piece in pieces])
 
 
 # --- what is in a scope -----------------------------------------------------------------------------------------------

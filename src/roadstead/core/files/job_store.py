@@ -47,13 +47,23 @@ async def renew_lease(tx: Tx, table: str, job: JobClaim, until: datetime, readin
     return bool(await tx.run(sql, until, readings, job.tenant_id, job.id, job.lease))
 
 
-async def give_back(tx: Tx, table: str, job: JobClaim, due_at: datetime, *, uncounted: bool) -> bool:
-    """Let it be tried again from then on; `uncounted`: as if this try had not been."""
+async def advance_job(tx: Tx, table: str, job: JobClaim, until: datetime, readings: int) -> bool:
+    """The same when part of it is done for good: this is the first try at the rest."""
     sql = f"""
-        UPDATE {table} SET status = 'PENDING', due_at = %s, tries = tries - %s
+        UPDATE {table} SET due_at = %s, reading_count = %s, tries = 1
         WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING'
     """
-    return bool(await tx.run(sql, due_at, int(uncounted), job.tenant_id, job.id, job.lease))
+    return bool(await tx.run(sql, until, readings, job.tenant_id, job.id, job.lease))
+
+
+async def give_back(tx: Tx, table: str, job: JobClaim, due_at: datetime, *, uncounted: bool, most_tries: int) -> bool:
+    """Let it be tried again from then on; `uncounted`: as if this try had not been. False: there were too many."""
+    sql = f"""
+        UPDATE {table} SET status = 'PENDING', due_at = %s, tries = tries - %s
+        WHERE tenant_id = %s AND id = %s AND lease = %s AND status = 'RUNNING' AND tries - %s < %s
+    """
+    own = int(uncounted)
+    return bool(await tx.run(sql, due_at, own, job.tenant_id, job.id, job.lease, own, most_tries))
 
 
 async def finish_job(

@@ -1,7 +1,7 @@
 """The life of a job that makes a file, in the hands of workers. Every step is a row; one taken twice does no harm."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from roadstead.core.files import job_store as store
@@ -54,6 +54,10 @@ class FileJobs:
         """Say that it is worked on. False: drop it, it was cancelled or given to somebody else."""
         return await store.renew_lease(tx, self._table, job, time.now() + LEASE, readings)
 
+    async def advance(self, tx: Tx, job: JobClaim, *, readings: int) -> bool:
+        """The same when part of it is done for good: whoever dies from now on dies over the rest."""
+        return await store.advance_job(tx, self._table, job, time.now() + LEASE, readings)
+
     async def finish(self, tx: Tx, job: JobClaim, *, size_bytes: int, readings: int) -> bool:
         """Its file is stored. False: nobody waits for it any more, so the file has to go."""
         now = time.now()
@@ -73,15 +77,13 @@ class FileJobs:
         now = time.now()
         if now > job.created_at + PATIENCE:
             await self.fail(tx, job, "it could not be made within a day, because parts of the platform were away")
-        elif await store.give_back(tx, self._table, job, now + after, uncounted=True):
-            self._tell(tx, job.tenant_id, job.id, "PENDING")
+        else:
+            await self._give_back(tx, job, now + after, uncounted=True)
 
     async def retry(self, tx: Tx, job: JobClaim, error: str) -> None:
         """A try went wrong: there is another, or this was the last."""
-        if job.tries >= MOST_TRIES:
+        if not await self._give_back(tx, job, time.now() + _NEXT_TRY, uncounted=False):
             await self.fail(tx, job, error)
-        elif await store.give_back(tx, self._table, job, time.now() + _NEXT_TRY, uncounted=False):
-            self._tell(tx, job.tenant_id, job.id, "PENDING")
 
     async def fail(self, tx: Tx, job: JobClaim, error: str) -> None:
         """It cannot be done; `error` is for whoever asked for it."""
@@ -102,6 +104,12 @@ class FileJobs:
                 case _:
                     await store.delete_job(tx, self._table, job)
         return len(due)
+
+    async def _give_back(self, tx: Tx, job: JobClaim, due_at: datetime, *, uncounted: bool) -> bool:
+        given = await store.give_back(tx, self._table, job, due_at, uncounted=uncounted, most_tries=MOST_TRIES)
+        if given:
+            self._tell(tx, job.tenant_id, job.id, "PENDING")
+        return given
 
     async def _end(self, tx: Tx, job: DueJob, status: str, error: str | None = None) -> None:
         now = time.now()
