@@ -60,6 +60,30 @@ async def test_each_function_agrees_with_plain_python(acme: Owner, globex: Owner
     assert (await read(acme, "t", "none", function=function))["t"] == expected
 
 
+@pytest.mark.parametrize("function", [*ORACLE, Function.STDDEV, Function.P95, None, TimeAt(8.0, "8")])
+async def test_a_point_that_is_written_again_counts_once_as_received_last(
+    acme: Owner, function: Function | TimeAt | None
+) -> None:
+    again = [(at, value * 2) for at, value in NUMBERS.items()]
+    await acme.write("t", *again[:2], (BEGIN + 7, 3.0), received="2020-01-01")
+    await acme.write("t", *NUMBERS.items(), received="2020-01-03")
+    await acme.write("t", *again, received="2020-01-02")
+    await acme.write("once", *NUMBERS.items(), (BEGIN + 7, 3.0))
+    found = await read(acme, "t", "once", function=function)
+    assert found["t"] == found["once"]
+
+
+async def test_each_of_many_paths_has_its_own_numbers(acme: Owner, globex: Owner) -> None:
+    paths = [f"path {number}" for number in range(300)]
+    columns = acme.store.columns()
+    readings = [Reading(path, BEGIN, float(number)) for number, path in enumerate(paths)]
+    columns.add(acme.id, to_bytes(acme.device), BEGIN, readings)
+    await acme.store.insert(columns)
+    await globex.write(paths[0], (BEGIN, 1e6))
+    found = await read(acme, *paths, function=Function.SUM)
+    assert found == {path: [(0, float(number))] for number, path in enumerate(paths)}
+
+
 async def test_the_deviation_of_one_point_is_none(acme: Owner) -> None:
     await acme.write("t", *NUMBERS.items())
     [(begin, deviation)] = [

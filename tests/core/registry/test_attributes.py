@@ -33,6 +33,44 @@ async def test_sensors_that_would_be_called_alike_are_told_apart(acme: Tenant) -
             assert each.name.startswith(spell_name(each.path))
 
 
+async def test_an_attribute_asked_for_by_its_name_is_the_same_as_among_all(acme: Tenant, globex: Tenant) -> None:
+    alike = [
+        "a b",
+        "a.b",
+        "a_b",
+        "a b_2",
+        "a_b_2",
+        "a_b_2_2",
+        "a b_",
+        "a_bc",
+        "a",
+        "A b",
+        "_2",
+        "2",
+        "a_b_x_3",
+        "a.b.x",
+    ]
+    long = ["ü" * 255, "ö" * 255, "ü" * 253 + "_2", "ü" * 254, "ö" * 254]
+    async with acme.work() as work:
+        device, other = [await registry.create_device(work, DeviceDraft(name=name)) for name in ("pump", "fan")]
+        for key in (*alike, *long):
+            await registry.create_sensor(work, SensorDraft(device_id=device.id, key=key, value_type=ValueType.DOUBLE))
+        everything = (await registry.find_attributes(work, [device.id]))[device.id]
+        names = [each.name for each in everything]
+        assert len(set(names)) == len(names) == len(alike) + len(long)
+        for asked in (
+            [],
+            *([name] for name in names),
+            names[::2],
+            ["a_b_9", "a.b", "\0", "a_b_3"],
+            [*names, *"bcd" * 99],
+        ):
+            found = await registry.find_attributes(work, [device.id, other.id], asked)
+            assert found == {device.id: [each for each in everything if each.name in asked], other.id: []}
+    async with globex.work() as work:
+        assert await registry.find_attributes(work, [device.id], names) == {device.id: []}
+
+
 async def test_an_attribute_is_the_sensor_that_carries_it(acme: Tenant, globex: Tenant) -> None:
     async with acme.work() as work:
         device = await registry.create_device(work, DeviceDraft(name="pump"))

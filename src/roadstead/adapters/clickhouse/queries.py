@@ -1,7 +1,8 @@
 """Every statement about points. Reads go through the view `point_of` and so cannot leave out the tenant.
 
-A key that was written twice lies there twice until parts are merged. Reads keep the newest by receive time themselves
-(`LIMIT 1 BY`), which on unmerged parts is cheaper than FINAL and reads in the order of the key.
+A key that was written twice lies there twice until parts are merged. Reads see to it themselves that the newest by
+receive time counts: those of whole ranges by FINAL, which costs next to nothing where parts do not overlap; pages,
+which end long before their range does, by `LIMIT 1 BY`.
 """
 
 from collections.abc import Sequence
@@ -162,7 +163,7 @@ def select_curves(range_: Range, *, newest: int | None, oldest: int | None, most
         part = f"ORDER BY device, path, at {'DESC' if newest is not None else ''} LIMIT {{each:UInt64}} BY device, path"
         parameters["each"] = newest if newest is not None else oldest or 0
     sql = f"""
-        {_columns(3)} FROM (
+        {_COLUMNS} FROM (
             SELECT device, path, toUnixTimestamp64Milli(at) AS since, number AS value, text AS told FROM ({source})
             {part} LIMIT {{most:UInt64}}
         )
@@ -172,34 +173,42 @@ def select_curves(range_: Range, *, newest: int | None, oldest: int | None, most
 
 
 def select_bucket_curves(range_: Range, grid: Grid, function: Function, most: int) -> Query:
-    """The same with a point for each bucket, boiled down by a function (of those in `_AGGREGATES`); those of which it
-    says nothing are left out. Texts come with functions of `TEXTUAL` alone.
-    """
-    aggregate = _AGGREGATES[function]
-    if function in TEXTUAL:
-        source, parameters = _distinct(range_, "device, path, at, number, text")
-        columns, curve, kept = f"{aggregate} AS pair, pair.1 AS value, pair.2 AS told", _columns(3), "true"
-    else:
-        source, parameters = _distinct(range_, "device, path, at, number")
-        columns, curve, kept = f"toNullable(toFloat64({aggregate})) AS value", _columns(2), "isFinite(value)"
+    """The same with a point for each bucket, boiled down by a function of `TEXTUAL`."""
+    source, parameters = _distinct(range_, "device, path, at, number, text")
     sql = f"""
-        {curve} FROM (
-            SELECT device, path, {grid.sql_of("toUnixTimestamp64Milli(at)")} AS since, {columns}
+        {_COLUMNS} FROM (
+            SELECT device, path, {grid.sql_of("toUnixTimestamp64Milli(at)")} AS since,
+                   {_AGGREGATES[function]} AS pair, pair.1 AS value, pair.2 AS told
             FROM ({source}) GROUP BY device, path, since LIMIT {{most:UInt64}}
         )
-        WHERE {kept} GROUP BY device, path ORDER BY device, path
+        GROUP BY device, path ORDER BY device, path
     """
     return Query(sql, parameters | grid.parameters | {"most": most})
 
 
-def _columns(count: int) -> str:
-    """Device, path, and so many of time, value and text as arrays in order of time: the head of a query."""
-    names = ("since", "value", "told")[:count]
-    columns = [f"arrayMap(point -> point.{number}, points)" for number in range(1, count + 1)]
-    return f"""
-        WITH arraySort(groupArray(tuple({", ".join(names)}))) AS points
-        SELECT lower(hex(device)), path, {", ".join(columns)}
+def select_bucket_numbers(range_: Range, grid: Grid, function: Function, most: int) -> Query:
+    """A row for each bucket of each series, boiled down to a number by a function (of those in `_AGGREGATES` that are
+    not in `TEXTUAL`); buckets of which it says nothing are left out. A row is: device, position of the path among those
+    of the range in order as UInt32, start of the bucket as Int64, number as Float64; this is what they are sorted by.
     """
+    # Keys of a fixed length: looking up the buckets is half of the work.
+    source, parameters = _distinct(range_, "device, path, at, number")
+    way = "toUInt32(indexOf({paths:Array(String)}, path) - 1)" if "paths" in parameters else "toUInt32(0)"
+    sql = f"""
+        SELECT device, {way} AS way, toInt64({grid.sql_of("toUnixTimestamp64Milli(at)")}) AS since,
+               ifNull(toFloat64({_AGGREGATES[function]}), nan) AS value
+        FROM ({source})
+        GROUP BY device, way, since HAVING isFinite(value) ORDER BY device, way, since LIMIT {{most:UInt64}}
+    """
+    return Query(sql, parameters | grid.parameters | {"most": most})
+
+
+_COLUMNS = """
+    WITH arraySort(groupArray(tuple(since, value, told))) AS points
+    SELECT lower(hex(device)), path, arrayMap(point -> point.1, points), arrayMap(point -> point.2, points),
+           arrayMap(point -> point.3, points)
+"""
+"""Device, path, and time, value and text as arrays in order of time: the head of a query."""
 
 
 def select_holds(
@@ -310,14 +319,16 @@ def select_sizes() -> Query:
 # Each skips points without a number, but for count, first and last. `quantileExactInclusive` interpolates, as
 # spreadsheets and numpy do. Both `rate` and `delta` are about the first and the last number of the bucket.
 _DELTA = "argMax(number, at) - argMin(number, at)"
+# Number and text of one point. Picked one by one, as a tuple is slow to pick; as no null, for a null is never picked.
+_PAIR = "tuple(if(isNaN({0}(ifNull(number, nan), at) AS {0}Number), NULL, {0}Number), {0}(text, at))"
 _AGGREGATES = {
     Function.AVG: "avg(number)",
     Function.MIN: "min(number)",
     Function.MAX: "max(number)",
     Function.SUM: "sum(number)",
     Function.COUNT: "count()",
-    Function.FIRST: "argMin(tuple(number, text), at)",
-    Function.LAST: "argMax(tuple(number, text), at)",
+    Function.FIRST: _PAIR.format("argMin"),
+    Function.LAST: _PAIR.format("argMax"),
     Function.STDDEV: "stddevSampStable(number)",
     Function.MEDIAN: "quantileExactInclusive(0.5)(number)",
     Function.P95: "quantileExactInclusive(0.95)(number)",
@@ -363,11 +374,14 @@ def _page(where: list[str], parameters: _Values, *, limit: int, descending: bool
 
 
 def _distinct(range_: Range, columns: str) -> tuple[str, _Values]:
-    """A subquery of the points of a range, each key once."""
+    """A subquery of the points of a range, each key once, in order of the key."""
     where, parameters = _where(range_)
+    # Conditions are about columns of the key, alike for all rows of one: they may be looked at before one is chosen.
+    # The limit keeps the order, which would be left out as of no use: but a sum depends on it, in its last digit, and
+    # shall not become another one when parts are merged.
     sql = f"""
-        SELECT {columns} FROM {VIEW} WHERE {" AND ".join(where)}
-        ORDER BY device, path, at, received DESC LIMIT 1 BY device, path, at
+        SELECT {columns} FROM {VIEW} WHERE {" AND ".join(where)} ORDER BY device, path, at LIMIT 1000000000000
+        SETTINGS final = 1, optimize_move_to_prewhere_if_final = 1, do_not_merge_across_partitions_select_final = 1
     """
     return sql, parameters
 
@@ -377,27 +391,27 @@ def _where(range_: Range) -> tuple[list[str], _Values]:
     time, parameters = _time(range_)
     devices = {to_bytes(one.device).hex() for one in range_.series}
     paths = {one.path for one in range_.series}
-    if len(devices) == len(paths) == 1:
-        where = [f"device = {_DEVICE}", "path = {path:String}"]
-        parameters |= {"device": devices.pop(), "path": paths.pop()}
-    elif len(devices) == 1:
-        where = [f"device = {_DEVICE}", "path IN (SELECT arrayJoin({paths:Array(String)}))"]
-        parameters |= {"device": devices.pop(), "paths": sorted(paths)}
+    where = [f"device = {_DEVICE}", "path = {path:String}"]
+    # An array behind IN would become a call of `has`, which no index serves: hence the subqueries. Thousands of devices
+    # are one text, because the driver spells each text of an array by itself.
+    if len(devices) == 1:
+        parameters["device"] = devices.pop()
     else:
-        # An array behind IN would become a call of `has`, which no index serves: hence the subqueries.
-        ids = "SELECT arrayJoin({devices:Array(String)}) AS id"
-        where = [
-            f"device IN (SELECT toFixedString(unhex(id), 12) FROM ({ids}))",
-            "path IN (SELECT arrayJoin({paths:Array(String)}))",
-        ]
-        parameters |= {"devices": sorted(devices), "paths": sorted(paths)}
-        if len(set(range_.series)) < len(devices) * len(paths):
-            # Pairs cost twice as much to look up as the two by themselves, so this is for what those let through.
-            where.append(
-                "tuple(device, path) IN (SELECT tuple(toFixedString(unhex(id.1), 12), id.2)"
-                " FROM (SELECT arrayJoin({series:Array(Tuple(String, String))}) AS id))"
-            )
-            parameters |= {"series": [(to_bytes(one.device).hex(), one.path) for one in range_.series]}
+        ids = "arrayJoin(splitByChar('.', {devices:String}))"
+        where[0] = f"device IN (SELECT toFixedString(unhex({ids}), 12))"
+        parameters["devices"] = ".".join(sorted(devices))
+    if len(paths) == 1:
+        parameters["path"] = paths.pop()
+    else:
+        where[1] = "path IN (SELECT arrayJoin({paths:Array(String)}))"
+        parameters["paths"] = sorted(paths)
+    if len(set(range_.series)) < len(devices) * len(paths):
+        # Pairs cost twice as much to look up as the two by themselves, so this is for what those let through.
+        where.append(
+            "tuple(device, path) IN (SELECT tuple(toFixedString(unhex(id.1), 12), id.2)"
+            " FROM (SELECT arrayJoin({series:Array(Tuple(String, String))}) AS id))"
+        )
+        parameters["series"] = [(to_bytes(one.device).hex(), one.path) for one in range_.series]
     return [*where, *time], parameters
 
 

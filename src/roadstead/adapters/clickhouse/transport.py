@@ -19,6 +19,8 @@ Parameters = Mapping[str, str | int | Sequence[Any]]
 
 ROWS = "JSONCompactEachRow"
 """The format that rows are read in: one JSON array a line."""
+NUMBERS = "RowBinary"
+"""The format of rows that all have the same length: many numbers, which are faster copied than spelled and read."""
 ARROW = "ArrowStream"
 """The format of results that go into files."""
 

@@ -1,6 +1,6 @@
 """The SQL of attributes: what is told of sensors beyond what all sensors have."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -13,26 +13,29 @@ from roadstead.kernel.ids import DeviceId
 _decoder = msgspec.json.Decoder(list[Attribute])
 
 
-async def select_attributes(tx: Tx, device_ids: Sequence[DeviceId]) -> dict[DeviceId, list[Attribute]]:
-    """The attributes of devices, by name; devices that have none are left out."""
+async def select_attributes(
+    tx: Tx, device_ids: Sequence[DeviceId], stems: Collection[str] | None
+) -> dict[DeviceId, list[Attribute]]:
+    """The attributes of devices (whose names begin with one of these), by name; devices that have none are left out."""
     # One row a device, of JSON that is read at once: pages of devices have ten thousand attributes.
-    sql = """
+    named = "" if stems is None else "AND sensor.attribute_name ^@ ANY(%s)"
+    sql = f"""
         SELECT sensor.device_id, json_agg(json_build_object(
             'name', sensor.attribute_name,
             'data_type', CASE sensor.value_type WHEN 'BOOLEAN' THEN 'boolean' WHEN 'TEXT' THEN
                 CASE WHEN told.data_type IN ('gps', 'blob') THEN told.data_type ELSE 'string' END ELSE 'number' END,
             'description', told.description,
             'content_type', told.content_type,
-            'attribute_tags', coalesce(told.tags, '{}'),
+            'attribute_tags', coalesce(told.tags, '{{}}'),
             'system', told.system,
             'path', sensor.path,
             'sensor_id', sensor.id
         ) ORDER BY sensor.attribute_name, sensor.path COLLATE "C")::text
         FROM sensor
         LEFT JOIN sensor_attribute told ON told.tenant_id = sensor.tenant_id AND told.sensor_id = sensor.id
-        WHERE sensor.tenant_id = %s AND sensor.device_id = ANY(%s) AND sensor.active GROUP BY sensor.device_id
+        WHERE sensor.tenant_id = %s AND sensor.device_id = ANY(%s) AND sensor.active {named} GROUP BY sensor.device_id
     """
-    rows = await tx.rows(sql, tx.tenant, list(device_ids))
+    rows = await tx.rows(sql, tx.tenant, list(device_ids), *([] if stems is None else [list(stems)]))
     return {device_id: _decoder.decode(attributes) for device_id, attributes in rows}
 
 

@@ -1,7 +1,8 @@
 """What can be done with the attributes of a device: its sensors, as programs see them that give each a type."""
 
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -29,17 +30,23 @@ from roadstead.kernel.ids import DeviceId, SensorId, new_id
 from roadstead.kernel.time import EPOCH
 
 _MOST_SENSOR_NAME = 120
+_NUMBERS = re.compile(r"(_[0-9]+)+\Z")
 _EVER = Span(EPOCH, EPOCH.replace(year=9999))
 
 
-async def find_attributes(work: Work, device_ids: Sequence[DeviceId]) -> dict[DeviceId, list[Attribute]]:
-    """The attributes of each of the devices, by name, without asking for rights.
+async def find_attributes(
+    work: Work, device_ids: Sequence[DeviceId], names: Collection[str] | None = None
+) -> dict[DeviceId, list[Attribute]]:
+    """The attributes (of these names) of each of the devices, by name, without asking for rights.
 
     Sensors that were not made as attributes are called by their path; of two that would be called the same, the second
     has a number.
     """
-    found = await attribute_store.select_attributes(work.tx, device_ids)
-    return {device_id: _told_apart(found.get(device_id, [])) for device_id in device_ids}
+    found = await attribute_store.select_attributes(work.tx, device_ids, None if names is None else _stems(names))
+    known = {device_id: _told_apart(found.get(device_id, [])) for device_id in device_ids}
+    if names is None:
+        return known
+    return {device_id: [each for each in own if each.name in names] for device_id, own in known.items()}
 
 
 @operation(Grant.DEVICES_READ)
@@ -131,6 +138,17 @@ async def _lock(work: Work, device_id: DeviceId) -> Device:
     if device is None:
         raise NotFound("device", device_id)
     return device
+
+
+def _stems(names: Collection[str]) -> set[str] | None:
+    """What the names of all sensors begin with that have a say in which of them are called so; None: anything.
+
+    These differ from each other in numbers at the end, if at all.
+    """
+    # A name of full length may have been cut to make room for its number.
+    if len(names) > MAX_ATTRIBUTES or any(len(name) == MAX_NAME for name in names):
+        return None
+    return {_NUMBERS.sub("", name) for name in names if spell_name(name) == name}
 
 
 def _told_apart(attributes: list[Attribute]) -> list[Attribute]:

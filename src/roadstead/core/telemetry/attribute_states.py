@@ -75,10 +75,8 @@ async def list_composites(
 
     Attributes that were nothing in it are left out.
     """
-    attributes = await registry.find_attributes(work, device_ids)
-    wanted = {
-        each.sensor_id: each for known in attributes.values() for each in known if names is None or each.name in names
-    }
+    attributes = await registry.find_attributes(work, device_ids, names)
+    wanted = {each.sensor_id: each for known in attributes.values() for each in known}
     found: dict[SensorId, AttributeValue] = {}
     later: list[Channel] = []
     for one in await store.select_states_of_many(work.tx, work.tenant_id, device_ids):

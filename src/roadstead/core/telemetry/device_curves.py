@@ -112,13 +112,8 @@ async def read_last_values(
 ) -> dict[DeviceId, LastValue]:
     """The newest point of an attribute of each device that a filter is true for and that has one, until `before`."""
     devices = await load_curve_devices(work, where)
-    known = await registry.find_attributes(work, [device.id for device in devices])
-    by_series = {
-        Series(device_id, each.path): each
-        for device_id, all_ in known.items()
-        for each in all_
-        if each.name == attribute
-    }
+    known = await registry.find_attributes(work, [device.id for device in devices], {attribute})
+    by_series = {Series(device_id, each.path): each for device_id, own in known.items() for each in own}
     if before is None:
         points = await work.ports.telemetry.latest(work.tenant_id, list(by_series))
         newest = {Series(point.device, point.path): (point.at, point.number, point.text) for point in points}
@@ -146,14 +141,11 @@ async def load_curve_devices(work: Work, where: Filter) -> list[TaggedDevice]:
 async def _choose_attributes(
     work: Work, devices: Sequence[TaggedDevice], query: CurvesQuery
 ) -> dict[DeviceId, list[Attribute]]:
-    known = await registry.find_attributes(work, [device.id for device in devices])
-    if query.attributes is None:
-        return {id_: [each for each in all_ if _fits(each, query.function)] for id_, all_ in known.items()}
-    wanted = set(query.attributes)
-    named = {id_: [each for each in all_ if each.name in wanted] for id_, all_ in known.items()}
-    chosen = {id_: [each for each in all_ if _fits(each, query.function)] for id_, all_ in named.items()}
-    there, fitting = _names(named), _names(chosen)
-    for name in query.attributes:
+    wanted = None if query.attributes is None else set(query.attributes)
+    known = await registry.find_attributes(work, [device.id for device in devices], wanted)
+    chosen = {id_: [each for each in own if _fits(each, query.function)] for id_, own in known.items()}
+    there, fitting = _names(known), _names(chosen)
+    for name in query.attributes or ():
         if name in there and name not in fitting:
             detail = f"'{name}' is no number: there is only its COUNT, FIRST and LAST"
             raise Invalid.field("attributes", detail, code="function-does-not-fit")

@@ -146,7 +146,7 @@ class _Speller:
     """Lists of `PointShape` of many devices, most of which have points at the same instants."""
 
     def __init__(self, found: Sequence[DevicePoints]) -> None:
-        instants = set[int]().union(*(device.at for device in found))
+        instants = set[int]().union(*{tuple(device.at) for device in found})
         self._times = {at: spell_time(from_millis(at)) for at in instants}
         self._heads: dict[str, dict[int, bytes]] = {}
 

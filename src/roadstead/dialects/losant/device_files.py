@@ -138,13 +138,10 @@ async def _find_attributes(
     job: RunningJob, wanted: DataFile, device_ids: Sequence[DeviceId]
 ) -> dict[DeviceId, list[Attribute]]:
     async with job.work() as work:
-        known = await registry.find_attributes(work, device_ids)
-
-    def is_wanted(attribute: Attribute) -> bool:
-        named = wanted.attributes is None or attribute.name in wanted.attributes
-        return named and (wanted.blobs or attribute.data_type is not DataType.BLOB)
-
-    return {id_: [each for each in all_ if is_wanted(each)] for id_, all_ in known.items()}
+        known = await registry.find_attributes(work, device_ids, wanted.attributes)
+    if wanted.blobs:
+        return known
+    return {id_: [each for each in all_ if each.data_type is not DataType.BLOB] for id_, all_ in known.items()}
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
