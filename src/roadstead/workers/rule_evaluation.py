@@ -146,6 +146,7 @@ class RuleEvaluation:
                 await rules.update_clock(tx, name, end, time.now())
         else:
             self._position = await telemetry.select_position(tx, CHECKPOINT)
+            self._engine.evaluated = await telemetry.select_position(tx, PROJECTION)
             self._now = time.to_millis(clock)
         for rule_id, sensors in (await rules.select_open_pairs(tx)).items():
             self._engine.set_open(rule_id, sensors)

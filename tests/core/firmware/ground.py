@@ -1,7 +1,6 @@
 """Devices of a test that are told to update themselves: commands reach them, and they answer, when the test says so."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,30 +10,12 @@ from roadstead.core.downlinks import CommandAnswer, Downlink, Hearer
 from roadstead.core.firmware import RolloutId
 from roadstead.core.messages import Uplink
 from roadstead.core.work import Work
-from roadstead.db import Tx
 from roadstead.kernel import ids, time
 from roadstead.kernel.actor import system_actor
 from roadstead.kernel.ids import DeviceId
 from tests.conftest import Tenant
 from tests.fleet import add_device
-
-
-class Crash(Exception):
-    """The process dies."""
-
-
-class Clock:
-    """A clock that goes when it is told to; stands for `kernel.time.now`."""
-
-    def __init__(self) -> None:
-        self.at = time.now()
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def pass_(self, seconds: float) -> None:
-        """So much later."""
-        self.at += timedelta(seconds=seconds)
+from tests.mortal import Crash, Mortal
 
 
 class Ground:
@@ -63,11 +44,10 @@ class Ground:
         return devices
 
     async def step(self, rollout_id: UUID, *, crash_after: int | None = None) -> bool:
-        """One step of a rollout, as the worker takes it; the process may die after so many statements."""
+        """One step of a rollout, as the worker takes it; the process may die at it."""
         edge, actor = self.tenant.edge, system_actor(self.tenant.tenant_id, self.tenant.organization_id)
-        async with edge.system_database.tx(self.tenant.tenant_id) as tx:
-            if crash_after is not None:
-                _let_crash(tx, crash_after)
+        database = edge.system_database if crash_after is None else Mortal(edge.system_database, crash_after)
+        async with database.tx(self.tenant.tenant_id) as tx:
             return await firmware.drive_rollout(Work(actor, tx, edge.ports), RolloutId(rollout_id))
 
     async def settle(self, rollout_id: UUID, *, crashes: Sequence[int] = ()) -> None:
@@ -142,29 +122,3 @@ class Ground:
         async with self.tenant.edge.system_database.tx() as tx:
             rows = await tx.rows("SELECT device_id, status FROM rollout_device WHERE rollout_id = %s", rollout_id)
         return dict(rows)
-
-
-def _let_crash(tx: Tx, statements: int) -> None:
-    left = statements
-
-    def count() -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Crash
-
-    execute, many, commit = tx._execute, tx.many, tx.commit
-
-    async def dying_execute(*args: Any) -> Any:
-        count()
-        return await execute(*args)
-
-    async def dying_many(*args: Any) -> None:
-        count()
-        await many(*args)
-
-    async def dying_commit() -> None:
-        count()
-        await commit()
-
-    tx._execute, tx.many, tx.commit = dying_execute, dying_many, dying_commit  # type: ignore[method-assign, assignment]

@@ -15,8 +15,9 @@ from roadstead.kernel import time
 from roadstead.kernel.actor import system_actor
 from roadstead.kernel.errors import Conflict
 from roadstead.kernel.filter import In
+from tests.clock import Clock
 from tests.conftest import Tenant
-from tests.core.firmware.ground import Clock, Ground
+from tests.core.firmware.ground import Ground
 from tests.core.firmware.oracle import OPEN, Oracle
 from tests.dialects.native.firmware import add_firmware, add_profile
 

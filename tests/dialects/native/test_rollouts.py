@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from roadstead.kernel import time
+from tests.clock import Clock
 from tests.conftest import Tenant
-from tests.core.firmware.ground import Clock, Ground
+from tests.core.firmware.ground import Ground
 from tests.dialects.native.firmware import FIRMWARE, add_firmware, add_profile
 from tests.dialects.native.fleet import add_site, ok, problem
 from tests.people import last_actions

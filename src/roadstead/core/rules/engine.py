@@ -35,7 +35,12 @@ class Engine:
         self._open: dict[UUID, set[SensorId]] = {}
         """The sensors that a rule has open alerts about."""
         self._dirty: dict[Station, None] = {}
+        self._closed: dict[Station, None] = {}
+        """Dirty ones that lost an alert to people."""
         self._fired: list[tuple[Station, Firing]] = []
+        self.evaluated = 0
+        """What came of the log up to this message is written down. What of it is looked at once more, because what was
+        seen then is not, comes to nothing: rules, alerts and devices may not be any more what they were."""
 
     # --- rules -------------------------------------------------------------------------------------------------------
 
@@ -141,6 +146,7 @@ class Engine:
         if station is not None:
             self._unroute(station)
             self._dirty.pop(station, None)
+            self._closed.pop(station, None)
             self._slots[device[-1] % SLOTS].pop(station, None)
 
     def set_status(self, device: bytes, status: str, wall: int) -> None:
@@ -298,6 +304,9 @@ class Engine:
                 touched[route.watch] = route.station
         for watch, station in touched.items():
             self._dirty[station] = None
+            if sequence <= self.evaluated:
+                watch.follow(received)
+                continue
             transition = watch.look(received, muted=station.is_muted)
             if transition is not None:
                 self._record(station, Firing(watch.rule.id, watch.sensor_id, transition))
@@ -340,7 +349,8 @@ class Engine:
         watch = station.watches.get(pair) if station else None
         if station is not None and watch is not None:
             watch.is_open = False
-            self._dirty[station] = None
+            # From here on its cooldown runs: whoever takes over must not think that the alert was open any longer.
+            self._dirty[station] = self._closed[station] = None
 
     def _record(self, station: Station, firing: Firing) -> None:
         sensors = self._open.setdefault(firing.rule_id, set())
@@ -356,7 +366,7 @@ class Engine:
     @property
     def has_fired(self) -> bool:
         """Whether something waits to be written down."""
-        return bool(self._fired)
+        return bool(self._fired or self._closed)
 
     @property
     def dirty(self) -> int:
@@ -365,9 +375,9 @@ class Engine:
 
     def drain(self, *, everything: bool) -> tuple[dict[TenantId, list[Firing]], list[StateRow]]:
         """What has fired since the last time, by organization, and the states that go with it: of the devices that it
-        was about, or of all that have changed."""
+        was about, or people's word was, or of all that have changed."""
         firings: dict[TenantId, list[Firing]] = {}
-        stations = self._dirty if everything else dict.fromkeys(station for station, _ in self._fired)
+        stations = self._dirty if everything else dict.fromkeys(station for station, _ in self._fired) | self._closed
         for station, firing in self._fired:
             firings.setdefault(station.tenant, []).append(firing)
         rows = [station.keep() for station in stations]
@@ -376,5 +386,5 @@ class Engine:
         else:
             for station in stations:
                 self._dirty.pop(station, None)
-        self._fired = []
+        self._fired, self._closed = [], {}
         return firings, rows

@@ -192,7 +192,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
 class Watch:
     """One rule looking at one sensor."""
 
-    __slots__ = ("is_open", "leaves", "rule", "seen", "seen_at", "sensor_id", "truth")
+    __slots__ = ("is_open", "leaves", "rule", "seen", "seen_at", "sensor_id", "truth", "was_open")
 
     def __init__(self, rule: RulePlan, sensor_id: SensorId, wall: int, *, is_open: bool = False) -> None:
         self.rule = rule
@@ -202,6 +202,8 @@ class Watch:
         """As it was last known."""
         self.is_open = is_open
         """There is an alert that nobody has resolved."""
+        self.was_open = False
+        """There was one when what it recalls was written down."""
         self.seen = _NEVER
         """When the condition was last true and said so, on the wall: from here the cooldown counts."""
         self.seen_at = _NEVER
@@ -216,8 +218,7 @@ class Watch:
 
     def look(self, wall: int, *, muted: bool = False) -> Transition | None:
         """Evaluate the condition at this moment; what happens to the alert, if anything."""
-        rule, leaves = self.rule, self.leaves
-        truth = rule.decide([leaf.truth(wall) for leaf in leaves]) if rule.decide else leaves[0].truth(wall)
+        rule, truth = self.rule, self._judge(wall)
         if truth is None:
             return None
         was, self.truth = self.truth, truth
@@ -235,6 +236,19 @@ class Watch:
             return None
         self.is_open, self.seen, self.seen_at = True, wall, self._now(wall)
         return self._speak(Turn.RAISED)
+
+    def follow(self, wall: int) -> None:
+        """Evaluate the condition at a moment of which is known that nothing happened to the alert."""
+        truth = self._judge(wall)
+        if truth is None:
+            return
+        self.truth = truth
+        if truth and (self.is_open or self.was_open):
+            self.seen, self.seen_at = wall, self._now(wall)
+
+    def _judge(self, wall: int) -> Truth:
+        decide, leaves = self.rule.decide, self.leaves
+        return decide([leaf.truth(wall) for leaf in leaves]) if decide else leaves[0].truth(wall)
 
     def _now(self, wall: int) -> int:
         """The time of the sensor in scope, as far as a leaf looks at it."""
@@ -261,6 +275,7 @@ class Watch:
     def recall(self, kept: Sequence[Any]) -> None:
         """Go on where `keep` left off."""
         _, _, _, self.truth, self.is_open, self.seen, self.seen_at, leaves = kept
+        self.was_open = self.is_open
         for leaf, state in zip(self.leaves, leaves, strict=True):
             leaf.recall(state)
 
