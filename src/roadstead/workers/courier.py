@@ -24,7 +24,7 @@ log = structlog.get_logger()
 _DEVICES_AT_ONCE = 500
 _MOST_EACH = 50
 _PAUSE_S = 0.5
-_GATHER_S = 0.1
+_GATHER_S = 0.02
 _NOTED_AT_ONCE = 1_000
 
 
