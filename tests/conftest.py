@@ -286,7 +286,7 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Click
     await opened.prepare()
     yield opened
     await opened.close()
-    await process.stop()
+    await process.kill()
 
 
 @pytest_asyncio.fixture

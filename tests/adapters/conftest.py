@@ -46,6 +46,11 @@ class StoreProcess:
             self.process.stdin.close()
         await self.process.wait()
 
+    async def kill(self) -> None:
+        """Be done with it: nobody will read what it has."""
+        self.process.kill()
+        await self.process.wait()
+
     def transport(self) -> HttpTransport:
         """A way to it."""
         return HttpTransport(Address.parse(self.url))
@@ -64,7 +69,7 @@ async def process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sto
     """A store process."""
     started = await StoreProcess.start(tmp_path_factory.mktemp("store"))
     yield started
-    await started.stop()
+    await started.kill()
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session", params=["engine", "http"])

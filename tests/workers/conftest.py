@@ -50,7 +50,7 @@ async def store_process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
     """The embedded store."""
     started = await StoreProcess.start(tmp_path_factory.mktemp("store"))
     yield started
-    await started.stop()
+    await started.kill()
 
 
 @pytest_asyncio.fixture

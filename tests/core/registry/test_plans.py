@@ -33,7 +33,7 @@ from roadstead.kernel.filter import (
 from roadstead.kernel.ids import TenantId, new_id
 from roadstead.kernel.page import PageQuery, encode_cursor
 
-DEVICES = 80_000
+DEVICES = 40_000
 SITE = UUID("10000000-0000-0000-0000-000000000007")
 TYPE = UUID("20000000-0000-0000-0000-000000000005")
 GATEWAY = UUID("30000000-0000-0000-0000-000000000001")

@@ -9,20 +9,19 @@ import msgspec
 import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 
-from roadstead.dialects.native import create_app
 from roadstead.dialects.native.app import make_litestar
 from roadstead.dialects.native.example_answers import ANSWERS
 from roadstead.dialects.native.examples import BODIES
 from roadstead.kernel.errors import Unavailable
 from roadstead.web.edge import Edge
 from tests.architecture.test_ledger import served_operations
-from tests.conftest import Tenant
+from tests.conftest import Tenant, app_of
 from tests.dialects.native.fleet import ok, problem
 
 
 def anonymous(edge: Edge) -> httpx.AsyncClient:
     """Somebody without a credential, from somewhere else."""
-    transport = httpx.ASGITransport(create_app(edge), client=("192.0.2.77", 1))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app_of(edge), client=("192.0.2.77", 1))
     return httpx.AsyncClient(transport=transport, base_url="http://api.test")
 
 

@@ -1,4 +1,4 @@
-"""`kill -9` of the worker in the middle of what takes long: the next one goes on where it was."""
+"""`kill -9` of a role in the middle of what takes long: the next process goes on where it was."""
 
 import asyncio
 import hashlib
@@ -12,11 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import paho.mqtt.client as mqtt
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from roadstead.adapters.clickhouse import Address, HttpTransport
+from roadstead.cli.provision import DeviceIdentity
 from roadstead.kernel.ids import to_bytes
 from roadstead.settings import read_settings
 from roadstead.supervisor.datadir import DataDir
@@ -29,6 +32,9 @@ from tests.platform import Platform, end, wait_until
 FIRMWARE = "/api/v1/firmware"
 CONTENT = b"\x7fELF" + bytes(100_000)
 RELEASE = "3.0.0"
+
+_ROUNDS = ("gateway", "worker")
+_COMMANDS = 20
 
 _READINGS = 50_000
 _START_MS = 1_750_000_000_000
@@ -57,6 +63,35 @@ class Updating(Device):
 
     def _say(self, topic: str, **message: Any) -> None:
         self.client.publish(self.identity.topics[topic], json.dumps(message), qos=1).wait_for_publish(10)
+
+
+class Executor:
+    """A device that carries commands out, and comes back whenever it is cut off."""
+
+    def __init__(self, platform: Platform, identity: DeviceIdentity, key: str) -> None:
+        self.heard: Counter[str] = Counter()
+        self._topics = identity.topics
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=identity.client_id)
+        self._client.username_pw_set(identity.device_id, key)
+        self._client.reconnect_delay_set(min_delay=1, max_delay=1)
+        self._client.on_connect = self._on_connect
+        self._client.on_message = self._on_message
+        self._client.connect("localhost", platform.ports["MQTT"])
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Goodbye."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
+        client.subscribe(self._topics["commands"], qos=1)
+
+    def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        command = json.loads(message.payload)
+        self.heard[command["id"]] += 1
+        answer = {"id": command["id"], "status": "SUCCESS", "result": command["params"]}
+        client.publish(self._topics["commandsResponse"], json.dumps(answer), qos=1)
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +169,36 @@ def test_an_export_goes_on_after_its_worker_was_killed(platform: Platform) -> No
     assert (goes_on["export"], goes_on["readings"]) == (export, first)
 
 
+@pytest.mark.timeout(120)
+def test_commands_survive_whoever_is_killed(platform: Platform) -> None:
+    key = platform.credentials["apiKey"]
+    identity = register(platform.url, key, "pump-1")
+    device = Executor(platform, identity, key)
+    given: dict[str, int] = {}
+    ours = {"deviceId": identity.device_id}
+    with platform.client() as api:
+        for victim in _ROUNDS:
+            for number in range(_COMMANDS):
+                given[_give(api, identity.device_id, len(given))] = len(given)
+                if number == _COMMANDS // 2:
+                    killed = platform.find(victim)
+                    assert killed
+                    end(killed)
+
+        def is_done() -> bool:
+            params = {**ours, "status": "SUCCESS", "includeTotal": "true", "limit": "1"}
+            return bool(api.get("/api/v1/commands", params=params).json()["totalItems"] == len(given))
+
+        wait_until(is_done, timeout_s=40, pause_s=0.2)
+        found = api.get("/api/v1/commands", params={**ours, "limit": "200"}).json()["items"]
+        refused = api.get("/api/v1/admin/quarantine").json()["items"]
+    device.close()
+
+    assert {one["id"]: one["result"]["delaySeconds"] for one in found} == given
+    assert set(device.heard) == set(given)
+    assert refused == [], "a repeat of the same answer is no contradiction"
+
+
 def _connect(platform: Platform, directory: Path) -> dict[str, Updating]:
     key = platform.credentials["apiKey"]
     devices = {}
@@ -193,3 +258,10 @@ def _pieces(database: psycopg.Connection) -> dict[UUID, int]:
 def _ready(export: dict[str, object]) -> dict[str, object] | None:
     assert export["status"] in {"PENDING", "RUNNING", "READY"}, export
     return export if export["status"] == "READY" else None
+
+
+def _give(api: httpx.Client, device_id: str, number: int) -> str:
+    body = {"type": "REBOOT", "params": {"delaySeconds": number}, "timeoutSeconds": 120}
+    answer = api.post(f"/api/v1/devices/{device_id}/commands", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
