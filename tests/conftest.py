@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import hashlib
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -56,6 +57,10 @@ def _drop_good_news(_: Any, method: str, event: structlog.typing.EventDict) -> s
 # A shell in the background hands down that SIGINT is ignored; platforms and commands of tests are ended by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Tests start some hundred programs: where this is set, each of them would compile all of its modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 # How long an example takes says something about the machine and what else it does.
