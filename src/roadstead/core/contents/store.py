@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from roadstead.core.contents.model import Amounts, DeviceDay, Found
+from roadstead.core.registry import lock_states
 from roadstead.db import Tx
 from roadstead.kernel.ids import DeviceId, SpaceId, TenantId
 
@@ -82,10 +83,8 @@ async def take_devices(tx: Tx, space_id: SpaceId, at: datetime, *, most: int) ->
     ids = [row[0] for row in await tx.rows(sql, tx.tenant, space_id, most)]
     if not ids:
         return []
-    # States before their devices, as the projection of states has it: else each would wait for the other.
-    for table, key in (("device_state", "device_id"), ("device", "id")):
-        sql = f"SELECT FROM {table} WHERE tenant_id = %s AND {key} = ANY (%s) ORDER BY {key} FOR UPDATE"
-        await tx.run(sql, tx.tenant, ids)
+    await lock_states(tx, ids)
+    await tx.run("SELECT FROM device WHERE tenant_id = %s AND id = ANY (%s) ORDER BY id FOR UPDATE", tx.tenant, ids)
     await tx.run(
         """
         INSERT INTO revoked_certificate (tenant_id, serial_number, revoked_at, not_after)

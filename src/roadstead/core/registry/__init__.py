@@ -50,6 +50,7 @@ from roadstead.core.registry.device_search import (
     search_devices,
 )
 from roadstead.core.registry.device_search_store import Order, Stats
+from roadstead.core.registry.device_store import lock_states
 from roadstead.core.registry.device_types import change_device_type
 from roadstead.core.registry.devices import (
     DeviceStats,
@@ -366,6 +367,7 @@ __all__ = [
     "load_space_called",
     "load_surroundings",
     "lock_space",
+    "lock_states",
     "measure_values",
     "merge",
     "merge_patch",
