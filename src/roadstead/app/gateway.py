@@ -16,7 +16,7 @@ from roadstead.app.metrics import PackMetrics
 from roadstead.app.parts import Parts
 from roadstead.app.running import run_until_stopped
 from roadstead.app.tls import OwnCertificate, public_hosts
-from roadstead.bus import FACTS, NEW, BacklogWatch, Bus, Packer, Reader, Subscription, ensure_streams, plan_streams
+from roadstead.bus import FACTS, NEW, BacklogWatch, Bus, Follower, Packer, Subscription, ensure_streams, plan_streams
 from roadstead.core.commands import CommandSource
 from roadstead.core.configuration import ConfigurationSource
 from roadstead.core.firmware import FirmwareSource
@@ -30,8 +30,6 @@ from roadstead.core.messages import (
     OrganizationChanged,
     SessionsRevoked,
     Uplink,
-    decode_fact,
-    decode_facts,
     size_of_uplink,
 )
 from roadstead.db import Database
@@ -44,6 +42,7 @@ from roadstead.kernel import ids
 from roadstead.kernel.errors import Unavailable
 from roadstead.kernel.ids import DeviceId, TenantId
 from roadstead.workers.courier import Courier
+from roadstead.workers.fact_packs import facts_in
 from roadstead.workers.free_topics import BusFreeTopics
 
 log = structlog.get_logger()
@@ -110,7 +109,7 @@ class FactReader:
 
     def __init__(self, bus: Bus, database: Database, gateway: Gateway, courier: Courier, losant: LosantDoor) -> None:
         self._losant = losant
-        self._reader = Reader(bus, FACTS, start=NEW)
+        self._reader = Follower(bus, FACTS, start=NEW)
         self._database = database
         self._gateway = gateway
         self._courier = courier
@@ -125,8 +124,9 @@ class FactReader:
             async for pack in self._reader.packs():
                 if pack.gap:
                     raise RuntimeError("facts were lost before this gateway has read them")
-                for message in decode_facts(pack.payload):
-                    await self._apply(message.tenant, decode_fact(message.fact))
+                for message, fact in facts_in(pack):
+                    if fact is not None:
+                        await self._apply(message.tenant, fact)
         finally:
             await self._reader.close()
 

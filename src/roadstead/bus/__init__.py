@@ -3,6 +3,7 @@
 from roadstead.bus.backlog import BacklogWatch
 from roadstead.bus.connection import Bus, Subscription, connect
 from roadstead.bus.consumer import Batch, Consumer
+from roadstead.bus.feed import Follower
 from roadstead.bus.packer import Account, Packer, Waiter
 from roadstead.bus.publisher import Publisher
 from roadstead.bus.reader import NEW, OLDEST, Pack, Reader, Start
@@ -37,6 +38,7 @@ __all__ = [
     "Batch",
     "Bus",
     "Consumer",
+    "Follower",
     "Pack",
     "Packer",
     "Publisher",

@@ -9,11 +9,10 @@ from typing import Self
 import msgspec
 import psycopg
 import structlog
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from roadstead.db.connection import Connection
 from roadstead.db.migrate import SCHEMA
 from roadstead.db.tx import Tx
 from roadstead.kernel.errors import Invalid, Unavailable
@@ -41,12 +40,21 @@ class Duty(StrEnum):
     """All: doors that have yet to learn whose credential they hold, and workers."""
 
 
+_PLANS = {
+    # Filters and pages of all kinds: what is sent decides which way is the best.
+    Duty.TENANT: "auto",
+    # Rows by their keys, few or many: PostgreSQL would plan anew each time, hoping for a better way to few.
+    Duty.SYSTEM: "force_generic_plan",
+}
+
+
 class Database:
     """One pool of connections that all have one duty."""
 
     def __init__(self, url: str, duty: Duty, *, size: int = 8, statement_timeout_s: float = 15) -> None:
         self._pool = AsyncConnectionPool(
             url,
+            connection_class=Connection,
             min_size=1,
             max_size=size,
             open=False,
@@ -58,7 +66,7 @@ class Database:
                 "autocommit": True,
                 "connect_timeout": int(_PATIENCE_S),
                 "options": f"-c role={duty} -c search_path={SCHEMA} "
-                f"-c statement_timeout={int(statement_timeout_s * 1000)} "
+                f"-c statement_timeout={int(statement_timeout_s * 1000)} -c plan_cache_mode={_PLANS[duty]} "
                 "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c jit=off",
                 "application_name": duty.value,
             },
@@ -104,7 +112,7 @@ class Database:
             raise Unavailable("the database cannot be reached") from error
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+    async def _connection(self) -> AsyncIterator[Connection]:
         """One that works, or did a microsecond ago: those that a restart of the server has broken are thrown away."""
         while True:
             connection = await self._pool.getconn()
@@ -123,7 +131,7 @@ class Database:
             await tx.value("SELECT 1")
 
 
-async def _is_closed(connection: AsyncConnection[TupleRow]) -> bool:
+async def _is_closed(connection: Connection) -> bool:
     """Whether the server has closed a connection while nobody used it.
 
     An idle connection has nothing to read but the server's farewell, or its end. Looking costs a microsecond; only when

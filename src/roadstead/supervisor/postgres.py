@@ -44,6 +44,8 @@ _SETTINGS = DURABLE_SETTINGS | {
     "max_wal_size": "1GB",
     "wal_compression": "on",
     "random_page_cost": "1.1",
+    # A table that fills in its first minute is planned for as if it were empty until somebody has looked at it.
+    "autovacuum_naptime": "5s",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

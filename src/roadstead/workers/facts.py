@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from roadstead.bus import FACTS, Bus, Pack, Reader, Start
+from roadstead.bus import FACTS, Bus, Follower, Pack, Start
 from roadstead.core import telemetry
 from roadstead.core.messages import AnyFact, Fact
 from roadstead.db import Database, Tx
@@ -54,15 +54,15 @@ class FactFollower:
     ) -> None:
         """`name`: of the place in FACTS, in the table of projections.
 
-        `wanted`: the facts that concern it; others may be among those that are taken up, or not. `gather_s`: how long
-        facts may wait for others. `done` is called after each commit.
+        `wanted`: the facts that concern it. `gather_s`: how long they may wait for others. `done` is called after each
+        commit.
         """
         self._bus = bus
         self._database = database
         self._turn = turn
         self._name = name
         self._take = take
-        self._names = tuple(kind.__name__.encode() for kind in wanted)
+        self._wanted = tuple(wanted)
         self._gather_s = gather_s
         self._done = done
         self._position = 0
@@ -87,7 +87,7 @@ class FactFollower:
 
     async def _follow(self) -> None:
         self._position = self._noted = await patiently("database", self._select_position)
-        reader = Reader(self._bus, FACTS, start=Start(sequence=self._position + 1))
+        reader = Follower(self._bus, FACTS, start=Start(sequence=self._position + 1))
         await reader.open()
         try:
             while True:
@@ -96,8 +96,8 @@ class FactFollower:
                 facts = [
                     (message.tenant, fact)
                     for pack in packs
-                    for message, fact in facts_in(pack, among=self._names)
-                    if fact is not None
+                    for message, fact in facts_in(pack)
+                    if isinstance(fact, self._wanted)
                 ]
                 if packs:
                     self._position = packs[-1].sequence
@@ -110,7 +110,7 @@ class FactFollower:
         finally:
             await reader.close()
 
-    async def _gather(self, reader: Reader) -> list[Pack]:
+    async def _gather(self, reader: Follower) -> list[Pack]:
         packs: list[Pack] = []
         size_bytes = 0
         until = time.monotonic() + _IDLE_S

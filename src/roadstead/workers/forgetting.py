@@ -2,7 +2,7 @@
 
 import structlog
 
-from roadstead.bus import FACTS, NEW, Bus, Reader
+from roadstead.bus import FACTS, NEW, Bus, Follower
 from roadstead.core.messages import (
     AnyFact,
     DeviceChanged,
@@ -24,7 +24,7 @@ class Forgetting:
     """Follows the facts and makes a catalog forget. One for each process that has a catalog."""
 
     def __init__(self, bus: Bus, catalog: DeviceCatalog) -> None:
-        self._reader = Reader(bus, FACTS, start=NEW)
+        self._reader = Follower(bus, FACTS, start=NEW)
         self._catalog = catalog
 
     async def open(self) -> None:
@@ -37,7 +37,7 @@ class Forgetting:
             async for pack in self._reader.packs():
                 if pack.gap:
                     self._catalog.forget_all()
-                facts = list(facts_in(pack))
+                facts = facts_in(pack)
                 if not facts:
                     self._catalog.forget_all()
                 for message, fact in facts:

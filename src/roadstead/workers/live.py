@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from roadstead.bus import ACCEPTED, FACTS, NEW, Bus, Pack, Reader, sequence_at
+from roadstead.bus import ACCEPTED, FACTS, NEW, Bus, Follower, Pack, sequence_at
 from roadstead.core.ports import Ports
 from roadstead.core.streams import (
     Channel,
@@ -75,7 +75,7 @@ class LiveHub:
 
     async def run(self) -> None:
         """Until cancelled. A log or database that is away is waited for."""
-        accepted, facts = (Reader(self._bus, stream, start=NEW) for stream in (ACCEPTED, FACTS))
+        accepted, facts = (Follower(self._bus, stream, start=NEW) for stream in (ACCEPTED, FACTS))
         try:
             await patiently("log", accepted.open)
             await patiently("log", facts.open)
@@ -152,7 +152,7 @@ class LiveHub:
 
     # --- what comes --------------------------------------------------------------------------------------------------
 
-    async def _follow(self, stream: str, reader: Reader, tell: Callable[[Pack], Awaitable[Told]]) -> None:
+    async def _follow(self, stream: str, reader: Follower, tell: Callable[[Pack], Awaitable[Told]]) -> None:
         async for pack in reader.packs():
             if pack.gap:
                 epoch = await patiently("log", lambda: read_epoch(self._bus))

@@ -4,7 +4,7 @@ import time
 
 import structlog
 
-from roadstead.bus import ACCEPTED, Bus, Reader, Start
+from roadstead.bus import ACCEPTED, Bus, Follower, Start
 from roadstead.core import metering, telemetry
 from roadstead.core.metering import Counts
 from roadstead.db import Database
@@ -50,7 +50,7 @@ class PayloadCounter:
 
     async def _follow(self, position: int) -> None:
         """Count on from a position; returns when somebody else has."""
-        reader = Reader(self._bus, ACCEPTED, start=Start(sequence=position + 1))
+        reader = Follower(self._bus, ACCEPTED, start=Start(sequence=position + 1))
         counts, reached, since = Counts(), position, time.monotonic()
         try:
             while True:

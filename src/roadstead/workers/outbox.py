@@ -55,9 +55,7 @@ class OutboxRelay:
 
     async def _carry(self) -> int:
         async with self._database.tx() as tx:
-            if not await tx.value("SELECT pg_try_advisory_xact_lock(hashtext('roadstead outbox'))"):
-                return 0
-            messages = await _select(tx)
+            messages = await _take(tx)
             # All under way at once: they are stored in this order, unless the log refuses one of them.
             await asyncio.gather(*map(self._tell, _packs(messages)))
             if messages:
@@ -93,6 +91,11 @@ def _packs(messages: Sequence[FactMessage]) -> Iterator[list[FactMessage]]:
         yield pack
 
 
-async def _select(tx: Tx) -> list[FactMessage]:
-    rows = await tx.rows("SELECT id, tenant_id, at, fact FROM outbox ORDER BY id LIMIT %s", _MOST)
+async def _take(tx: Tx) -> list[FactMessage]:
+    """The oldest ones; none while it is another relay's turn."""
+    sql = """
+        WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtext('roadstead outbox')) AS is_ours)
+        SELECT o.id, o.tenant_id, o.at, o.fact FROM turn, outbox o WHERE turn.is_ours ORDER BY o.id LIMIT %s
+    """
+    rows = await tx.rows(sql, _MOST)
     return [FactMessage(id_, TenantId(tenant), time.to_millis(at), bytes(fact)) for id_, tenant, at, fact in rows]

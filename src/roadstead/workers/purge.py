@@ -2,11 +2,12 @@
 
 import structlog
 
-from roadstead.bus import FACTS, Bus, Reader, Start
+from roadstead.bus import FACTS, Bus, Follower, Start
 from roadstead.core import files
-from roadstead.core.messages import DeviceDeleted, decode_fact, decode_facts
+from roadstead.core.messages import DeviceDeleted
 from roadstead.core.ports import Blobs, TelemetryStore
 from roadstead.db import Database
+from roadstead.workers.fact_packs import facts_in
 
 log = structlog.get_logger()
 
@@ -17,13 +18,14 @@ async def run_purge(database: Database, bus: Bus, telemetry: TelemetryStore, blo
     """Follow the facts from where the last run ended, until cancelled. Deleting twice does no harm."""
     async with database.tx() as tx:
         position = await tx.value("SELECT position FROM projection WHERE name = %s", _NAME) or 0
-    reader = Reader(bus, FACTS, start=Start(sequence=position + 1))
+    reader = Follower(bus, FACTS, start=Start(sequence=position + 1))
     await reader.open()
     try:
         async for pack in reader.packs():
-            facts = [(message.tenant, decode_fact(message.fact)) for message in decode_facts(pack.payload)]
             gone = [
-                (tenant, fact.device_id) for tenant, fact in facts if isinstance(fact, DeviceDeleted) and fact.purge
+                (message.tenant, fact.device_id)
+                for message, fact in facts_in(pack)
+                if isinstance(fact, DeviceDeleted) and fact.purge
             ]
             for tenant, device_id in gone:
                 deleted = await telemetry.delete(tenant, device_id, None, None)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from roadstead.bus import FACTS, Bus, Pack, Reader, Start
+from roadstead.bus import FACTS, Bus, Follower, Pack, Start
 from roadstead.core import firmware, telemetry
 from roadstead.core.firmware import Due
 from roadstead.core.messages import (
@@ -34,7 +34,6 @@ _AT_ONCE = 100
 _SWEEP_S = 60.0
 _IDLE_S, _GATHER_S = 1.0, 0.02
 _MOST_HEARD = 500
-_NAMES = [kind.__name__.encode() for kind in (CommandChanged, DeviceFirmwareChanged, RolloutChanged)]
 
 
 class RolloutDriver:
@@ -96,7 +95,7 @@ class RolloutDriver:
 
     async def _listen(self) -> None:
         position = await patiently("database", self._select_position)
-        reader = Reader(self._bus, FACTS, start=Start(sequence=position + 1))
+        reader = Follower(self._bus, FACTS, start=Start(sequence=position + 1))
         await patiently("log", reader.open)
         try:
             while True:
@@ -145,7 +144,7 @@ class _Heard:
     def add(self, pack: Pack) -> None:
         """One more."""
         self.position = pack.sequence
-        for message, fact in facts_in(pack, among=_NAMES):
+        for message, fact in facts_in(pack):
             if fact is not None:
                 self._note(message.tenant, fact)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
-from roadstead.bus import ACCEPTED, Bus, Pack, Reader, Start, last_sequence
+from roadstead.bus import ACCEPTED, Bus, Follower, Pack, Start, last_sequence
 from roadstead.core import rules, telemetry
 from roadstead.core.messages import Logged
 from roadstead.core.ports import Ports
@@ -89,11 +89,11 @@ class RuleEvaluation:
     async def run(self) -> None:
         """Until cancelled, or raises `Superseded` or `StartOver`. Servers that are away are waited for."""
         await patiently("log", self._news.open)
-        reader: Reader | None = None
+        reader: Follower | None = None
         helpers = [asyncio.create_task(self._news.follow()), asyncio.create_task(self._clock.run())]
         try:
             await self._begin()
-            reader = Reader(self._bus, ACCEPTED, start=Start(sequence=self._position + 1))
+            reader = Follower(self._bus, ACCEPTED, start=Start(sequence=self._position + 1))
             while True:
                 await self._step(reader)
                 for helper in helpers:
@@ -153,7 +153,7 @@ class RuleEvaluation:
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
-    async def _step(self, reader: Reader) -> None:
+    async def _step(self, reader: Follower) -> None:
         pack = await reader.next(_POLL_S)
         oldest = pack.stored_at if pack else 0
         for _ in range(_MOST_PACKS):

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import structlog
 
-from roadstead.bus import FACTS, Bus, Pack, Reader, Start
+from roadstead.bus import FACTS, Bus, Follower, Pack, Start
 from roadstead.core import rules
 from roadstead.core.messages import (
     AlertChanged,
@@ -34,7 +34,7 @@ class RuleNews:
     """What has changed and is not looked up yet. Nothing is lost with it: whoever starts anew looks up everything."""
 
     def __init__(self, bus: Bus) -> None:
-        self._reader = Reader(bus, FACTS, start=Start(new=True))
+        self._reader = Follower(bus, FACTS, start=Start(new=True))
         self.devices: dict[TenantId, dict[DeviceId, set[str]]] = {}
         """Devices to be planned, with the paths they have spoken of."""
         self.rules: dict[TenantId, dict[UUID, None]] = {}

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from roadstead.bus import ACCEPTED, Bus, Pack, Reader, Start
+from roadstead.bus import ACCEPTED, Bus, Follower, Pack, Start
 from roadstead.core import configuration, telemetry
 from roadstead.core.configuration import ReportedValues
 from roadstead.core.messages import (
@@ -85,7 +85,7 @@ class StateProjection:
     async def run(self) -> None:
         """Until cancelled. Servers that are away are waited for."""
         position = await patiently("database", self._select_position)
-        reader = Reader(self._bus, ACCEPTED, start=Start(sequence=position + 1))
+        reader = Follower(self._bus, ACCEPTED, start=Start(sequence=position + 1))
         gathered = _Gathered()
         writing: asyncio.Task[None] | None = None
         try:

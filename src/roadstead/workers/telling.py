@@ -81,7 +81,7 @@ class Teller:
     async def tell_facts(self, pack: Pack) -> Told:
         """The events of a pack of FACTS. `Unavailable` as above."""
         after = msgspec.structs.replace(self.position, facts=pack.sequence, fact_index=0)
-        facts = list(facts_in(pack))
+        facts = facts_in(pack)
         skip = self.position.fact_index if pack.sequence == self.position.facts + 1 else 0
         for message, fact in facts:
             if isinstance(fact, DeviceCreated | DeviceChanged | SensorsChanged):

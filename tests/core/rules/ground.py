@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from prometheus_client import CollectorRegistry
 
-from roadstead.bus import Bus, Pack, Reader
+from roadstead.bus import Bus, Follower, Pack
 from roadstead.core import notify, registry, rules
 from roadstead.core.messages import (
     Accepted,
@@ -40,7 +40,7 @@ TAKEN_OVER = -2
 
 
 class LogReader:
-    """Reads a log that is a list: `bus.Reader`."""
+    """Reads a log that is a list: `bus.Follower`."""
 
     def __init__(self, log: list[bytes], position: int) -> None:
         self.position = position
@@ -177,7 +177,7 @@ class Ground:
             assert left is not None
             left._beaten_at = 0.0
             with pytest.raises(Superseded):
-                await left._step(cast(Reader, LogReader(self.log, left._position)))
+                await left._step(cast(Follower, LogReader(self.log, left._position)))
         elif death is not None:
             try:
                 await self._go_on(self.database if death == ALL_DONE else Mortal(self.database, death), remember)
@@ -207,7 +207,7 @@ class Ground:
             is_settled = evaluation._news.is_settled and self._reader.position == len(self.log)
             if turn and is_settled and not facts:
                 return
-            await evaluation._step(cast(Reader, self._reader))
+            await evaluation._step(cast(Follower, self._reader))
         raise AssertionError("the evaluation does not come to rest")
 
     async def _hear(self) -> list[AnyFact]:

@@ -70,6 +70,14 @@ class CommandSource:
 
     async def note_arrived(self, tx: Tx, downlinks: Sequence[Downlink]) -> None:
         """Says when. What nobody answers has succeeded with that; else the status stays what it is."""
+        places = [one.tenant for one in downlinks], [one.id for one in downlinks]
+        # Most have been answered by now, and so have arrived: then there is nothing to begin a transaction for.
+        sql = """
+            SELECT count(*) FROM unnest(%s::integer[], %s::uuid[]) AS n (tenant_id, id)
+            JOIN command c USING (tenant_id, id) WHERE c.delivered_at IS NULL
+        """
+        if not await tx.value(sql, *places):
+            return
         now = time.now()
         rows = await tx.rows(
             """
@@ -87,8 +95,7 @@ class CommandSource:
             """,
             now,
             now,
-            [one.tenant for one in downlinks],
-            [one.id for one in downlinks],
+            *places,
         )
         _tell(tx, [(tenant, id_, device, CommandStatus.SUCCESS) for tenant, id_, device, ends in rows if ends])
 

@@ -119,7 +119,7 @@ def check_is_active(status: str) -> None:
 
 
 async def _load_target(work: Work, device_id: DeviceId) -> Target:
-    found = await store.select_targets(work.tx, [device_id])
-    if not found:
+    target = await store.select_target(work.tx, device_id)
+    if target is None:
         raise NotFound("device", device_id)
-    return found[0]
+    return target

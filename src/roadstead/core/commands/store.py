@@ -24,26 +24,34 @@ _SORT = {"createdAt": SortKey("created_at", cast="timestamptz")}
 _BY_ID = "WHERE tenant_id = %s AND id = %s"
 
 
+_TARGETS = """
+    SELECT d.id, d.status, p.key || '@' || p.major || '.' || p.minor AS profile,
+        coalesce(p.commands, '[]') || coalesce((
+            SELECT jsonb_agg(jsonb_build_object('type', a.key, 'paramsSchema', a.value))
+            FROM jsonb_each(t.sections -> 'actions') a WHERE jsonb_typeof(a.value) = 'object'
+        ), '[]') AS commands,
+        coalesce(p.writable_fields, '[]') AS writable_fields,
+        d.status <> 'PENDING' OR d.gateway_id IS NOT NULL OR EXISTS (
+            SELECT FROM certificate c WHERE c.tenant_id = d.tenant_id AND c.device_id = d.id
+        ) OR EXISTS (
+            SELECT FROM access_key k WHERE k.tenant_id = d.tenant_id AND k.space_id = d.space_id
+                AND k.status = 'active'
+        ) AS is_known
+    FROM device d LEFT JOIN device_profile p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
+    LEFT JOIN device_type t ON t.tenant_id = d.tenant_id AND t.id = d.type_id
+    WHERE d.tenant_id = %s AND d.id
+"""
+"""A device that another one connects need not come by itself."""
+
+
+async def select_target(tx: Tx, device_id: DeviceId) -> Target | None:
+    """The device, if it is there."""
+    return await tx.one(Target, f"{_TARGETS} = %s", tx.tenant, device_id)
+
+
 async def select_targets(tx: Tx, device_ids: Sequence[DeviceId]) -> list[Target]:
-    """Those of the devices that are there. A device that another one connects need not come by itself."""
-    sql = """
-        SELECT d.id, d.status, p.key || '@' || p.major || '.' || p.minor AS profile,
-            coalesce(p.commands, '[]') || coalesce((
-                SELECT jsonb_agg(jsonb_build_object('type', a.key, 'paramsSchema', a.value))
-                FROM jsonb_each(t.sections -> 'actions') a WHERE jsonb_typeof(a.value) = 'object'
-            ), '[]') AS commands,
-            coalesce(p.writable_fields, '[]') AS writable_fields,
-            d.status <> 'PENDING' OR d.gateway_id IS NOT NULL OR EXISTS (
-                SELECT FROM certificate c WHERE c.tenant_id = d.tenant_id AND c.device_id = d.id
-            ) OR EXISTS (
-                SELECT FROM access_key k WHERE k.tenant_id = d.tenant_id AND k.space_id = d.space_id
-                    AND k.status = 'active'
-            ) AS is_known
-        FROM device d LEFT JOIN device_profile p ON p.tenant_id = d.tenant_id AND p.id = d.profile_id
-        LEFT JOIN device_type t ON t.tenant_id = d.tenant_id AND t.id = d.type_id
-        WHERE d.tenant_id = %s AND d.id = ANY (%s)
-    """
-    return await tx.all(Target, sql, tx.tenant, list(device_ids))
+    """Those of the devices that are there."""
+    return await tx.all(Target, f"{_TARGETS} = ANY (%s)", tx.tenant, list(device_ids))
 
 
 async def select_kinds(tx: Tx, device_ids: Sequence[DeviceId]) -> dict[DeviceId, UUID]:
