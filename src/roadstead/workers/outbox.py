@@ -58,8 +58,6 @@ class OutboxRelay:
             messages = await _take(tx)
             # All under way at once: they are stored in this order, unless the log refuses one of them.
             await asyncio.gather(*map(self._tell, _packs(messages)))
-            if messages:
-                tx.later("DELETE FROM outbox WHERE id = ANY(%s)", [message.id for message in messages])
             return len(messages)
 
     async def _tell(self, pack: Sequence[FactMessage]) -> None:
@@ -92,10 +90,21 @@ def _packs(messages: Sequence[FactMessage]) -> Iterator[list[FactMessage]]:
 
 
 async def _take(tx: Tx) -> list[FactMessage]:
-    """The oldest ones; none while it is another relay's turn."""
+    """The oldest ones, gone with the commit; none while it is another relay's turn.
+
+    The commit waits for no disk: what it has not kept is told once more, and may be.
+    """
     sql = """
-        WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtext('roadstead outbox')) AS is_ours)
-        SELECT o.id, o.tenant_id, o.at, o.fact FROM turn, outbox o WHERE turn.is_ours ORDER BY o.id LIMIT %s
+        WITH turn AS MATERIALIZED (
+            SELECT pg_try_advisory_xact_lock(hashtext('roadstead outbox')) AS is_ours,
+                set_config('synchronous_commit', 'off', true)
+        ), taken AS (
+            DELETE FROM outbox WHERE id = ANY (ARRAY(
+                SELECT o.id FROM turn, outbox o WHERE turn.is_ours ORDER BY o.id LIMIT %s
+            ))
+            RETURNING id, tenant_id, at, fact
+        )
+        SELECT * FROM taken ORDER BY id
     """
     rows = await tx.rows(sql, _MOST)
     return [FactMessage(id_, TenantId(tenant), time.to_millis(at), bytes(fact)) for id_, tenant, at, fact in rows]
