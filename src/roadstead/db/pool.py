@@ -113,13 +113,19 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """One that works, or did a microsecond ago: those that a restart of the server has broken are thrown away."""
+        """One that works, or did a microsecond ago: those that a restart of the server has broken are thrown away.
+
+        What was begun and not committed is rolled back when something is raised.
+        """
         while True:
             connection = await self._pool.getconn()
             try:
                 if not await _is_closed(connection):
-                    async with connection:
+                    try:
                         yield connection
+                    except BaseException as error:
+                        await connection.__aexit__(type(error), error, None)
+                        raise
                     return
                 await connection.close()
             finally:

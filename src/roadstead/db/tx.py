@@ -153,13 +153,14 @@ class Tx:
     async def _queue_told(self) -> None:
         """Facts and audit lines. Together where there is one line, which is nearly always: each statement costs the
         driver about as much as what it does."""
-        facts = [list(column) for column in zip(*self._facts, strict=True)]
+        facts = self._facts
         lines = [_audit_row(line) for line in self.audit]
+        insert, values = _facts_as_sql(facts)
         if facts and len(lines) == 1:
-            await self.connection.execute(f"WITH told AS ({_INSERT_FACTS}) {_INSERT_AUDIT}", [*facts, *lines[0]])
+            await self.connection.execute(f"WITH told AS ({insert}) {_INSERT_AUDIT}", [*values, *lines[0]])
             return
         if facts:
-            await self.connection.execute(_INSERT_FACTS, facts)
+            await self.connection.execute(insert, values)
         if lines:
             await self.connection.cursor().executemany(_INSERT_AUDIT, lines)
 
@@ -228,12 +229,19 @@ def _audit_row(line: AuditLine) -> tuple[Any, ...]:
     return tuple((msgspec.structs.asdict(line) | {"changes": Jsonb(line.changes)}).values())
 
 
+def _facts_as_sql(facts: Sequence[tuple[TenantId, datetime, bytes]]) -> tuple[str, list[Any]]:
+    """Few as rows of values, many as arrays, which cost the driver and the server more than what is in them."""
+    insert = "INSERT INTO outbox (tenant_id, at, fact)"
+    if len(facts) > _FEW:
+        columns = [list(column) for column in zip(*facts, strict=True)]
+        return f"{insert} SELECT * FROM unnest(%s::integer[], %s::timestamptz[], %s::bytea[])", columns
+    return f"{insert} VALUES {', '.join(['(%s, %s, %s)'] * len(facts))}", [value for fact in facts for value in fact]
+
+
+_FEW = 4
 _NATIVE = (UUID, datetime, bytes, bytearray, memoryview)
 _NAME_TENANT = "SELECT set_config('roadstead.tenant', %s, true)"
 _NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('roadstead_outbox', '')"
-_INSERT_FACTS = """
-    INSERT INTO outbox (tenant_id, at, fact) SELECT * FROM unnest(%s::integer[], %s::timestamptz[], %s::bytea[])
-"""
 _INSERT_AUDIT = """
     INSERT INTO audit_log (tenant_id, id, at, actor_type, actor_id, actor_name, action, resource_type, resource_id,
                            changes, request_id, address, client_id)

@@ -1,7 +1,7 @@
-"""Tells those who wait for a command in this process what the facts say."""
+"""Tells those who wait for the end of a command in this process what the facts say."""
 
 from roadstead.bus import FACTS, NEW, Bus, Follower
-from roadstead.core.commands import CommandId, CommandNews
+from roadstead.core.commands import FINAL, CommandId, CommandNews
 from roadstead.core.messages import CommandChanged
 from roadstead.workers.fact_packs import facts_in
 from roadstead.workers.patience import patiently
@@ -14,7 +14,7 @@ async def follow_commands(bus: Bus, news: CommandNews) -> None:
         await patiently("log", reader.open)
         async for pack in reader.packs():
             for _, fact in facts_in(pack):
-                if isinstance(fact, CommandChanged):
+                if isinstance(fact, CommandChanged) and fact.status in FINAL:
                     news.tell(CommandId(fact.command_id))
     finally:
         await reader.close()

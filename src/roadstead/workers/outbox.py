@@ -18,7 +18,7 @@ from roadstead.kernel.waiting import happens
 log = structlog.get_logger()
 
 _CHANNEL = "roadstead_outbox"
-_GATHER_S = 0.004
+_GATHER_S = 0.008
 """Between two turns: what comes meanwhile shares the next one."""
 _MOST = 500
 _MOST_BYTES = 262_144

@@ -97,7 +97,7 @@ async def fleet(database_url: str) -> TenantId:
         await connection.execute(
             "INSERT INTO space (tenant_id, id, name, created_at) VALUES (%(tenant)s, %(space)s, 'All', now())", named
         )
-        for statement in (FLEET, VALUES, *REST):
+        for statement in (FLEET, "ANALYZE device", VALUES, *REST):
             await connection.execute(statement, named)
         await connection.execute("ANALYZE")
     return TenantId(tenant_id)

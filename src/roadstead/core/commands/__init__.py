@@ -6,6 +6,7 @@ from roadstead.core.commands.carriage import CommandSource, expire_due, release_
 from roadstead.core.commands.kinds import BUILT_IN, CommandType
 from roadstead.core.commands.messages import answer_message, send_message
 from roadstead.core.commands.model import (
+    FINAL,
     Batch,
     BatchDraft,
     BatchId,
@@ -35,6 +36,7 @@ from roadstead.core.commands.waiting import CommandNews
 
 __all__ = [
     "BUILT_IN",
+    "FINAL",
     "Action",
     "Batch",
     "BatchDraft",

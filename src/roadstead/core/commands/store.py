@@ -74,20 +74,25 @@ async def select_types(tx: Tx) -> list[CommandType]:
     return await tx.all(CommandType, sql, tx.tenant)
 
 
+_ONE_ROW = "(VALUES (%s::uuid, %s::uuid, %s::timestamptz, %s::timestamptz))"
+_ROWS = "unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])"
+
+
 def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
     """With the commit, add those that are new; each is due when it leaves, or when it expires if it leaves at once."""
-    sql = """
+    insert = """
         INSERT INTO command (tenant_id, id, device_id, batch_id, dialect, type, payload, notes, status, requested_by,
                              timeout_s, awaits_answer, created_at, release_at, expires_at, due_at)
         SELECT %s, n.id, n.device_id, %s, %s, %s, %s, %s, 'PENDING', %s, %s, %s, %s, n.release_at, n.expires_at,
             CASE WHEN n.release_at > %s THEN n.release_at ELSE n.expires_at END
-        FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::timestamptz[])
-            AS n (id, device_id, release_at, expires_at)
+        FROM {rows} AS n (id, device_id, release_at, expires_at)
         ON CONFLICT DO NOTHING
     """
     one = commands[0]
+    own = [(command.id, command.device_id, command.release_at, command.expires_at) for command in commands]
+    few = len(own) == 1  # as nearly always: arrays cost the driver more than what is in them
     tx.later(
-        sql,
+        insert.format(rows=_ONE_ROW if few else _ROWS),
         tx.tenant,
         one.batch_id,
         one.dialect,
@@ -99,10 +104,7 @@ def insert_commands(tx: Tx, commands: Sequence[Command]) -> None:
         one.awaits_answer,
         one.created_at,
         one.created_at,
-        [command.id for command in commands],
-        [command.device_id for command in commands],
-        [command.release_at for command in commands],
-        [command.expires_at for command in commands],
+        *(own[0] if few else map(list, zip(*own, strict=True))),
     )
 
 

@@ -8,7 +8,7 @@ from roadstead.core.commands.model import CommandId
 
 
 class CommandNews:
-    """Who waits in this process for news of which command. Somebody tells it what the facts say.
+    """Who waits in this process for the end of which command. Somebody tells it what the facts say.
 
     News can be missed: whoever waits looks again by itself from time to time.
     """
@@ -18,7 +18,7 @@ class CommandNews:
 
     @contextmanager
     def of(self, command_id: CommandId) -> Iterator[asyncio.Event]:
-        """An event that is set when the command changes: from now on, so look at the command after this."""
+        """An event that is set when the command ends: from now on, so look at the command after this."""
         event = asyncio.Event()
         events = self._waiting.setdefault(command_id, set())
         events.add(event)
@@ -30,6 +30,6 @@ class CommandNews:
                 self._waiting.pop(command_id, None)
 
     def tell(self, command_id: CommandId) -> None:
-        """The command has changed."""
+        """The command has ended."""
         for event in self._waiting.get(command_id, ()):
             event.set()

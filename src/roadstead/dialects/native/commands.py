@@ -247,15 +247,15 @@ async def get_command(
     device, id_ = _read_device(device_id), CommandId(read_id(command_id, "command"))
     loop = asyncio.get_running_loop()
     until = loop.time() + _read_wait(wait)
-    with edge.command_news.of(id_) as changed:
+    with edge.command_news.of(id_) as ended:
         while True:
-            changed.clear()
+            ended.clear()
             async with begin() as work:
                 command = await commands.get_command(work, device, id_)
             left_s = until - loop.time()
             if command.is_final or left_s <= 0:
                 return CommandShape.of(command)
-            await happens(changed, min(left_s, _LOOK_ANYWAY_S))
+            await happens(ended, min(left_s, _LOOK_ANYWAY_S))
 
 
 @post("/{commandId:str}/cancel", operation_id="command.cancel", status_code=200)
