@@ -6,6 +6,7 @@ from typing import Any
 from bench.context import Context
 from bench.result import Result
 from bench.rows.alternatives import run_alternatives
+from bench.rows.background import run_configuration, run_export
 from bench.rows.commands import run_commands
 from bench.rows.connects import run_connects, run_idle_connections, run_storm
 from bench.rows.footprint import run_disk, run_idle_memory, run_startup
@@ -40,6 +41,8 @@ ROWS: dict[str, Callable[[Context], Coroutine[Any, Any, Result]]] = {
     "reads": run_reads,
     "registry": run_registry,
     "search": run_search,
+    "export": run_export,
+    "configuration": run_configuration,
     "leapcraft": run_leapcraft,
     "losant": run_losant,
     "startup": run_startup,

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Literal
 
+import httpx
 import msgspec
 
 from bench.context import Context
@@ -12,7 +13,7 @@ from bench.devices import Fleet, make_fleet
 from bench.limits.points import insert_rate
 from bench.limits.process import running_limit
 from bench.load.crew import Crew, Sum
-from bench.load.messages import VALUES
+from bench.load.messages import FIELDS, VALUES
 from bench.load.plan import MqttPlan
 from bench.platform import Platform, running_platform
 from bench.processes import cpu_seconds, shares
@@ -49,7 +50,7 @@ async def run_ingest_structured(context: Context) -> Result:
 
 
 async def run_ingest_full(context: Context) -> Result:
-    """Ingest while 20 programs listen to the live stream."""
+    """Ingest with an alert rule for each device, while 20 programs listen to the live stream."""
     return await _measure_ingest(context, "ingest-full", "items", message_goal=40_000, subscribers=SUBSCRIBERS)
 
 
@@ -59,6 +60,8 @@ async def _measure_ingest(
     settings = {"MQTT_PROCESSES": context.gateways, "LIMITS_BACKLOG_BYTES": _BACKLOG_BYTES}
     async with running_platform(context.directory, **settings) as platform:
         fleet = await make_fleet(platform, DEVICES)
+        if subscribers:
+            await _make_rules(platform, fleet)
         store = platform.open_store()
         plans = plans_for(context, fleet, platform.ports["MQTT"], shape=shape)
         async with _audience(platform, plans, subscribers) as audience:
@@ -97,7 +100,9 @@ async def _measure_ingest(
         notes=[
             *verdict(found, outcome),
             *(
-                [f"{subscribers} subscribers, one device each; no alert rules: they do not exist yet"]
+                [
+                    f"{subscribers} subscribers, one device each; a rule for each device, about one of its values"
+                ]
                 if subscribers
                 else []
             ),
@@ -110,6 +115,20 @@ def plans_for(context: Context, fleet: Fleet, port: int, **changes: object) -> l
     base_ms = int(time.time()) * 1000
     common = {"host": "127.0.0.1", "port": port, "key": fleet.key, "base_ms": base_ms, "window": _IN_FLIGHT} | changes
     return [MqttPlan(devices=devices, **common) for devices in fleet.split(context.generators)]  # type: ignore[arg-type]
+
+
+async def _make_rules(platform: Platform, fleet: Fleet) -> None:
+    """One for each device that looks at every value of a sensor, and never fires."""
+    base = f"http://127.0.0.1:{platform.ports['HTTP']}/api/v1"
+    async with httpx.AsyncClient(base_url=base, headers={"Authorization": f"Bearer {fleet.key}"}) as program:
+        for device in fleet.devices:
+            rule = {
+                "name": f"rule of {device.id}",
+                "severity": "WARNING",
+                "scope": {"deviceIds": [device.id], "field": FIELDS[0]},
+                "condition": {"type": "VALUE", "operator": "GT", "value": 900},
+            }
+            (await program.post("/alert-rules", json=rule)).raise_for_status()
 
 
 @contextlib.asynccontextmanager

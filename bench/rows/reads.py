@@ -79,7 +79,7 @@ async def run_reads(context: Context) -> Result:
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         points = context.scaled(_POINTS)
         span = Span(end - timedelta(days=_DAYS), end)
-        await _fill(transport, fleet, span, points)
+        await fill(transport, fleet, span, points)
         sensors = (await _sensor_ids(platform, fleet))[:_SERIES]
         store = ClickHouseStore(transport)
         series = [
@@ -170,7 +170,7 @@ async def measure_calls(
     return runs, cpu
 
 
-async def _fill(transport: HttpTransport, fleet: Fleet, span: Span, points: int) -> None:
+async def fill(transport: HttpTransport, fleet: Fleet, span: Span, points: int) -> None:
     """Noisy curves with two decimals, made by the store itself, a device at a time."""
     assert span.start is not None and span.end is not None
     start = round(span.start.timestamp() * 1000)

@@ -68,7 +68,8 @@ class Follower:
                 return pack
             if left_s == 0:
                 return None
-            await feed.wait(self._arrived, left_s)
+            if self._place is None or self._place >= feed.first:
+                await feed.wait(self._arrived, left_s)
 
     async def packs(self) -> AsyncIterator[Pack]:
         """All packs, for ever."""

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from roadstead.db.connection import Connection
 from roadstead.db.migrate import SCHEMA
 from roadstead.db.tx import Tx
-from roadstead.kernel.errors import Invalid, Unavailable
+from roadstead.kernel.errors import Conflict, Invalid, Unavailable
 from roadstead.kernel.ids import TenantId
 
 log = structlog.get_logger()
@@ -87,8 +87,9 @@ class Database:
 
         Raises `Unavailable` when the database cannot be reached; whether a commit that was cut off took effect is then
         unknown. The same when it and another transaction wait for each other, which nothing but the order in which rows
-        are locked can prevent. Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell,
-        and for text with a zero byte that nobody has found before.
+        are locked can prevent. Raises `Conflict` when something that rows refer to was deleted after it was looked at.
+        Raises `Invalid` for a regular expression that is none, which only PostgreSQL can tell, and for text with a zero
+        byte that nobody has found before.
         """
         try:
             async with self._connection() as connection:
@@ -97,6 +98,9 @@ class Database:
                 await tx.commit()
         except psycopg.errors.InvalidRegularExpression as error:
             raise Invalid(f"not a regular expression: {error.diag.message_primary}") from error
+        except psycopg.errors.ForeignKeyViolation as error:
+            log.info("what a row refers to is gone", constraint=error.diag.constraint_name)
+            raise Conflict("something that this refers to has been deleted meanwhile") from error
         except psycopg.DataError as error:
             if isinstance(error, psycopg.errors.UntranslatableCharacter) or _NUL in str(error):
                 raise Invalid("text must not contain a zero byte") from error

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from roadstead.core import contents, registry
+from roadstead.core import commands, contents, registry
+from roadstead.core.commands import CommandDraft
 from roadstead.core.registry import Device, DeviceChange, DeviceDraft, SpaceDraft
 from roadstead.core.work import Work
 from roadstead.db import Database
-from roadstead.kernel.errors import NotFound
+from roadstead.kernel.errors import Conflict, NotFound
 from roadstead.kernel.filter import EVERYTHING, equals
 from tests.conftest import Tenant
 
@@ -52,6 +53,17 @@ async def test_what_was_purged_does_not_come_back(acme: Tenant) -> None:
         await registry.delete_device(work, device.id, purge=True, expected=None)
         with pytest.raises(NotFound):
             await registry.restore_device(work, device.id)
+
+
+async def test_a_command_to_a_device_that_is_deleted_in_the_same_instant_is_refused(acme: Tenant) -> None:
+    async with acme.work() as work:
+        device = await registry.create_device(work, DeviceDraft(name="pump", virtual=True))
+        await work.tx.run("UPDATE device SET status = 'ACTIVE' WHERE id = %s", device.id)
+    with pytest.raises(Conflict, match="deleted meanwhile"):
+        async with acme.work() as work:
+            await commands.create_command(work, device.id, CommandDraft(type="REBOOT", payload={}))
+            async with acme.work() as other:
+                await deleted(other, device)
 
 
 def deleted(work: Work, device: Device) -> Any:

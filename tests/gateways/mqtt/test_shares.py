@@ -49,6 +49,33 @@ def test_an_organization_with_its_share_on_the_way_waits_and_another_one_does_no
         until(lambda: taken(door, eager) == 400)
 
 
+def test_while_the_store_is_behind_those_wait_who_send_much() -> None:
+    with Door(limits=Limits(receive_maximum=100_000)) as door:
+        eager, quiet = door.add_device(tenant=1), door.add_device(tenant=2)
+        flooding, calm = door.connect(eager, V311), door.connect(quiet, V311)
+        door.log.behind = True
+        flood(flooding, eager, 200)
+        until(lambda: taken(door, eager) > 0)
+        for said in range(1, 6):
+            calm.publish(quiet.readings)
+            until(lambda said=said: taken(door, quiet) == said)  # type: ignore[misc]
+        calm.expect_pubacks(1, 1, 1, 1, 1)
+        before = taken(door, eager)
+        flood(flooding, eager, 200)
+        calm.publish(quiet.readings)
+        until(lambda: taken(door, quiet) == 6)
+        assert taken(door, eager) == before
+
+        # Who has sent much is not modest because another one sends as much.
+        flood(calm, quiet, 400)
+        until(lambda: taken(door, quiet) > 6)
+        stopped_at = taken(door, quiet)
+        flood(calm, quiet, 100)
+        door.call(door.log.make_room)
+        until(lambda: (taken(door, eager), taken(door, quiet)) == (400, 506))
+        assert stopped_at < 506
+
+
 def test_an_organization_that_is_alone_may_use_all_there_is() -> None:
     with Door(limits=_LIMITS) as door:
         device = door.add_device()

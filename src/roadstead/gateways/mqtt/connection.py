@@ -165,8 +165,12 @@ class Connection(asyncio.Protocol):
             self._break_off(error)
         if self._registry.is_full:
             self._registry.hold()
-        elif self._registry.uplinks.behind and self._session is not None and Pause.SLOWED not in self._pauses:
-            # Everybody gets a word in, and nobody more than one: those who say little hardly notice.
+        elif self._registry.uplinks.behind and self._session is not None and not self._session.is_modest:
+            # Everybody gets a word in, and nobody more than one, but for organizations that say little anyway.
+            self._slow_down()
+
+    def _slow_down(self) -> None:
+        if Pause.SLOWED not in self._pauses:
             self.pause(Pause.SLOWED)
             self._registry.uplinks.when_caught_up(partial(self.resume, Pause.SLOWED))
 

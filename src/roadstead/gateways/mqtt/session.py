@@ -210,6 +210,11 @@ class Session:
         return at
 
     @property
+    def is_modest(self) -> bool:
+        """Whether the organization has sent little lately, beside what others have."""
+        return self._share.is_modest
+
+    @property
     def behind(self) -> int:
         """QoS 1 messages handed to the log that it does not have yet."""
         return self._received - self._stored

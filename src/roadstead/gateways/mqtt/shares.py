@@ -16,6 +16,10 @@ _ROOM = 0.75
 _AT_ONCE = 32
 """How many of its sessions go on at the same time: each may bring a whole portion before it can be stopped again."""
 
+_HALVED_S = 10.0
+"""What was sent counts half as much so many seconds later, and so on."""
+_FADE_EVERY_S = 1.0
+
 
 class Reader(Protocol):
     """A session, as its organization sees it."""
@@ -31,6 +35,8 @@ class Share:
         self.tenant = tenant
         self.waiting_bytes = 0
         """What was read of its devices and is not on the log yet."""
+        self.sent = 0.0
+        """Bytes that were read of its devices lately."""
         self._shares = shares
         self._pace = Pace(shares.bytes_per_s)
         self._reading: dict[Reader, None] = {}
@@ -42,6 +48,11 @@ class Share:
     def is_idle(self) -> bool:
         """Whether nobody needs it any more."""
         return not self._reading and not self._stopped and not self.waiting_bytes
+
+    @property
+    def is_modest(self) -> bool:
+        """Whether it has sent less than half of an equal part lately: what is too much comes from others."""
+        return self.sent * 2 * self._shares.senders <= self._shares.sent
 
     def enter(self, session: Reader) -> None:
         """A session begins; while others wait for their turn it waits behind them."""
@@ -62,6 +73,7 @@ class Share:
         if not self.waiting_bytes:
             self._shares.busy += 1
         self.waiting_bytes += size
+        self._shares.note(self, size)
         self._shares.uplinks.charge(self, size)
         owed_s = self._pace.take(size)
         if owed_s > 0 or self.waiting_bytes >= self._shares.limit:
@@ -109,6 +121,11 @@ class Shares:
         self.bytes_per_s = bytes_per_s
         self.busy = 0
         """How many have something on its way."""
+        self.sent = 0.0
+        """Bytes that all have sent lately."""
+        self.senders = 0
+        """How many have sent something lately."""
+        self._faded_at = 0.0
         self._bound = bound_bytes
         self._most = min(tenant_bytes, bound_bytes)
         self._shares: dict[TenantId, Share] = {}
@@ -127,7 +144,25 @@ class Shares:
             share = self._shares[tenant] = Share(self, tenant)
         return share
 
+    def note(self, share: Share, size: int) -> None:
+        """An organization has sent so many bytes."""
+        now = asyncio.get_running_loop().time()
+        if now - self._faded_at >= _FADE_EVERY_S:
+            self._fade(0.5 ** ((now - self._faded_at) / _HALVED_S))
+            self._faded_at = now
+        self.senders += not share.sent
+        share.sent += size
+        self.sent += size
+
     def tidy(self, share: Share) -> None:
         """Forget an organization that has nobody and nothing here."""
         if share.is_idle and self._shares.get(share.tenant) is share:
             del self._shares[share.tenant]
+            self.senders -= share.sent > 0
+            self.sent -= share.sent
+
+    def _fade(self, factor: float) -> None:
+        for share in self._shares.values():
+            share.sent = share.sent * factor if share.sent * factor >= 1 else 0.0
+        self.senders = sum(share.sent > 0 for share in self._shares.values())
+        self.sent = sum(share.sent for share in self._shares.values())
