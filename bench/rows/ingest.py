@@ -100,9 +100,7 @@ async def _measure_ingest(
         notes=[
             *verdict(found, outcome),
             *(
-                [
-                    f"{subscribers} subscribers, one device each; a rule for each device, about one of its values"
-                ]
+                [f"{subscribers} subscribers, one device each; a rule for each device, about one of its values"]
                 if subscribers
                 else []
             ),
