@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from bench.context import Context
 from bench.devices import Fleet, make_fleet, register_devices
-from bench.load.messages import VALUES
+from bench.load.messages import FIELDS, VALUES
 from bench.platform import Platform, running_platform
 from bench.processes import cpu_seconds, memory_mb, shares
 from bench.result import Figure, Result, costs
@@ -139,4 +139,9 @@ async def _count(program: httpx.AsyncClient, export: dict[str, Any], root: Path)
                     target.write(part)
         with zipfile.ZipFile(file) as archive, archive.open("readings.parquet") as source, table.open("wb") as target:
             shutil.copyfileobj(source, target)
-        return pyarrow.parquet.ParquetFile(table).metadata.num_rows, file.stat().st_size / 1e6
+        found = pyarrow.parquet.ParquetFile(table).metadata
+        groups = [found.row_group(number) for number in range(found.num_row_groups)]
+        columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+        values = [column for column in columns if column.path_in_schema in FIELDS]
+        readings = sum(column.num_values - column.statistics.null_count for column in values)
+        return readings, file.stat().st_size / 1e6
