@@ -17,7 +17,7 @@ help:
 	@echo "make test     install what the tests need and run them"
 	@echo "make check    lint, types, layers, tests: what must pass before a push"
 	@echo "make crash    kill -9 and worse for 15 minutes; 'make crash CRASH_SECONDS=60 CRASH_SEED=7' to repeat a run"
-	@echo "make bench    measure this machine, 15 minutes; 'make bench ROWS=\"ingest puback\"' for some rows"
+	@echo "make bench    measure this machine, 15 minutes; 'make bench ROWS=\"ingest puback\"' for some rows, ROWS=--all for all"
 	@echo "make lock     write the lock files anew from .venv"
 
 install: .venv/.installed

@@ -1,4 +1,4 @@
-"""The command: `python -m bench` for all rows, `python -m bench ROW ...` for some."""
+"""The command: `python -m bench` for the rows of the design, `python -m bench ROW ...` for some, `--all` for all."""
 
 import logging
 import resource
@@ -16,7 +16,7 @@ from bench.alternatives.servers import NotInstalled
 from bench.context import Context
 from bench.machine import look_at
 from bench.result import Result, show
-from bench.rows import ROWS
+from bench.rows import DESIGNED, ROWS
 from roadstead.kernel import time
 
 _DIRECTORY = Path(tempfile.gettempdir())
@@ -28,7 +28,8 @@ app = App(name="bench", help="Measure the platform as it runs on this machine.")
 def main(
     *rows: str,
     list_: Annotated[bool, Parameter(name="--list", help="Only name the rows.")] = False,
-    seconds: Annotated[float, Parameter(help="Length of one measured run.")] = 10,
+    all_: Annotated[bool, Parameter(name="--all", help="All rows: about half an hour.")] = False,
+    seconds: Annotated[float, Parameter(help="Length of one measured run.")] = 5,
     runs: Annotated[int, Parameter(help="How often each is measured; the median counts.")] = 3,
     generators: Annotated[int, Parameter(help="Processes of the load generator.")] = 2,
     gateways: Annotated[int, Parameter(help="Gateway processes of the platform.")] = 1,
@@ -38,7 +39,7 @@ def main(
         Path | None, Parameter(help="Append one JSON line a row to this file instead of printing it.")
     ] = None,
 ) -> None:
-    """Run the rows that are named, or all."""
+    """Run the rows that are named, or those that the design has goals for."""
     if list_:
         for name, run in ROWS.items():
             print(f"{name:18} {(run.__doc__ or '').partition(chr(10))[0]}")
@@ -53,7 +54,7 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is stopped
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     results: list[Result] = []
-    for name in rows or ROWS:
+    for name in ROWS if all_ else rows or DESIGNED:
         print(f"{name} ...", file=sys.stderr)
         try:
             result = uvloop.run(ROWS[name](context))

@@ -73,6 +73,27 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         values = {figure.name: figure.value for figure in self.figures}
         return values[limit.figure] / limit.value if limit.value else math.nan
 
+    def lines(self) -> list[tuple[str, str, str, str, str, str]]:
+        """For each figure: the row (once), its name, median and spread, goal, whether it is met, the limits."""
+        lines = []
+        for number, figure in enumerate(self.figures):
+            limits = [
+                f"{self.ratio(limit):.0%} of {_number(limit.value)} {limit.unit}, {limit.name}"
+                for limit in self.limits
+                if limit.figure == figure.name
+            ]
+            met = {None: "", True: "yes", False: "no"}[figure.is_met]
+            title = self.row if number == 0 else ""
+            lines.append((title, figure.name, figure.spell(), figure.goal, met, "\n".join(limits)))
+        return lines
+
+    def spell_costs(self) -> str:
+        """Processor time of each role, the largest first."""
+        ordered = sorted(self.costs.items(), key=lambda item: -item[1])
+        total = sum(self.costs.values())
+        spelled = ", ".join(f"{role} {_number(cost)}" for role, cost in ordered if cost >= total / 100)
+        return f"{spelled}; all {_number(total)}"
+
     def as_json(self, machine: Machine, at: str) -> str:
         """One line."""
         figures = [
@@ -94,19 +115,12 @@ def show(results: Sequence[Result], machine: Machine) -> None:
     console.print(machine.describe())
     table = Table("row", "figure", "median (spread)", "goal", "met", "share of the limit", box=None, pad_edge=False)
     for result in results:
-        for number, figure in enumerate(result.figures):
-            limits = [
-                f"{result.ratio(limit):.0%} of {_number(limit.value)} {limit.unit}, {limit.name}"
-                for limit in result.limits
-                if limit.figure == figure.name
-            ]
-            met = {None: "", True: "yes", False: "no"}[figure.is_met]
-            title = result.row if number == 0 else ""
-            table.add_row(title, figure.name, figure.spell(), figure.goal, met, "\n".join(limits))
+        for line in result.lines():
+            table.add_row(*line)
         if result.cpu:
             table.add_row("", "cpu, % of a core", _spell_cpu(result.cpu), "", "", "")
         if result.costs:
-            table.add_row("", f"cpu, µs a {result.cost_of}", _spell_costs(result.costs), "", "", "")
+            table.add_row("", f"cpu, µs a {result.cost_of}", result.spell_costs(), "", "", "")
         if result.cpu.get(OTHERS, 0.0) > _NOISE:
             table.add_row("", "", "[italic]others were busy meanwhile: trust ratios and processor time only[/italic]")
         for note in result.notes:
@@ -117,15 +131,6 @@ def show(results: Sequence[Result], machine: Machine) -> None:
 def costs(cpu: Mapping[str, float], rates: Mapping[str, float], rate: float) -> dict[str, float]:
     """µs by role, from per cent of a core and what was done a second: `rate`, or another for a role in `rates`."""
     return {role: share * 1e4 / max(rates.get(role, rate), 1.0) for role, share in cpu.items() if role != OTHERS}
-
-
-def _spell_costs(found: Mapping[str, float]) -> str:
-    ordered = sorted(found.items(), key=lambda item: -item[1])
-    total = sum(found.values())
-    return (
-        ", ".join(f"{role} {_number(cost)}" for role, cost in ordered if cost >= total / 100)
-        + f"; all {_number(total)}"
-    )
 
 
 def _spell_cpu(cpu: Mapping[str, float]) -> str:

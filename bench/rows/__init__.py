@@ -50,3 +50,21 @@ ROWS: dict[str, Callable[[Context], Coroutine[Any, Any, Result]]] = {
     "alternatives": run_alternatives,
 }
 """In the order of the design's table."""
+
+DESIGNED = (
+    "ingest",
+    "ingest-full",
+    "overload",
+    "puback",
+    "live",
+    "commands",
+    "connects",
+    "idle-connections",
+    "state",
+    "disk",
+    "get-device",
+    "reads",
+    "startup",
+    "idle-memory",
+)
+"""Those that the design has goals for: a quarter of an hour."""
