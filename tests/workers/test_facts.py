@@ -26,13 +26,19 @@ class Log:
     def __init__(self, bus: Bus, database: Database, url: str, publisher: Publisher) -> None:
         self.bus, self.database, self.url, self.publisher = bus, database, url, publisher
         self.taken: list[tuple[TenantId, AnyFact]] = []
+        self.told: list[FactMessage] = []
+        """The last message."""
         self.turns = 0
         self._ids = count(1)
 
     async def tell(self, tenant: Tenant, *facts: Fact) -> int:
         """In one message; its place."""
-        messages = [FactMessage(next(self._ids), tenant.tenant_id, 1_000, encode_fact(fact)) for fact in facts]
-        return await self.publisher.put("facts.pack", encode_facts(messages), message_id=str(messages[0].id))
+        self.told = [FactMessage(next(self._ids), tenant.tenant_id, 1_000, encode_fact(fact)) for fact in facts]
+        return await self.repeat(*self.told)
+
+    async def repeat(self, *messages: FactMessage) -> int:
+        """As a relay does that does not know that these were told before."""
+        return await self.publisher.put("facts.pack", encode_facts(messages), message_id=str(new_id()))
 
     def following(self) -> Any:
         """A worker that wants to know of keys, for a `with`."""
@@ -64,6 +70,17 @@ async def log(own_bus: Bus, system_database: Database, database_url: str) -> Asy
     await publisher.start()
     yield Log(own_bus, system_database, database_url, publisher)
     await publisher.close()
+
+
+async def test_what_is_told_once_more_is_taken_up_once(log: Log, acme: Tenant) -> None:
+    facts = [KeyRevoked(KeyId(new_id())) for _ in range(3)]
+    async with log.following():
+        await log.tell(acme, *facts[:2])
+        first, second = log.told
+        await log.tell(acme, facts[2])
+        place = await log.repeat(second, *log.told, first)
+        await until(lambda: log.has_come_to(place))
+    assert log.taken == [(acme.tenant_id, fact) for fact in facts]
 
 
 async def test_what_concerns_it_is_taken_up_once_whatever_lies_between(log: Log, acme: Tenant, globex: Tenant) -> None:

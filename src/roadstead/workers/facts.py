@@ -24,6 +24,7 @@ _MOST_BYTES = 262_144
 _IDLE_S = 1.0
 _NOTE_EVERY_S = 1.0
 """A place behind facts that concern nobody: after a crash they are passed over once more."""
+_REMEMBERED = 10_000
 
 
 class TakeFacts(Protocol):
@@ -69,6 +70,8 @@ class FactFollower:
         """Up to where facts are taken up."""
         self._noted = 0
         self._noted_at = 0.0
+        self._recent: dict[int, None] = {}
+        """Ids of facts that were taken up, the oldest first."""
 
     async def run(self) -> None:
         """Until cancelled. Servers that are away are waited for."""
@@ -87,6 +90,7 @@ class FactFollower:
 
     async def _follow(self) -> None:
         self._position = self._noted = await patiently("database", self._select_position)
+        self._recent.clear()
         reader = Follower(self._bus, FACTS, start=Start(sequence=self._position + 1))
         await reader.open()
         try:
@@ -97,7 +101,7 @@ class FactFollower:
                     (message.tenant, fact)
                     for pack in packs
                     for message, fact in facts_in(pack)
-                    if isinstance(fact, self._wanted)
+                    if isinstance(fact, self._wanted) and self._is_new(message.id)
                 ]
                 if packs:
                     self._position = packs[-1].sequence
@@ -109,6 +113,15 @@ class FactFollower:
                         self._done()
         finally:
             await reader.close()
+
+    def _is_new(self, id_: int) -> bool:
+        """Whether a fact was not among the last ones: after a crash of the database some are told once more."""
+        if id_ in self._recent:
+            return False
+        self._recent[id_] = None
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+        return True
 
     async def _gather(self, reader: Follower) -> list[Pack]:
         packs: list[Pack] = []
