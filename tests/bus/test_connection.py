@@ -1,6 +1,7 @@
 """The connection: waits, comes back, never hangs."""
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 
@@ -145,3 +146,10 @@ async def test_closing_ends_whatever_the_connection_is_doing(server: NatsServer,
     for _ in range(moment):
         await asyncio.sleep(0)
     await asyncio.wait_for(bus.close(), 5)
+
+
+def test_that_the_client_stumbles_over_a_socket_that_is_gone_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("nats.aio.client")
+    for error in (RuntimeError("unable to perform operation on <TCPTransport closed=True>"), ValueError("odd")):
+        logger.error("nats: encountered error", exc_info=error)
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import nats.errors
@@ -309,6 +310,16 @@ class Bus:
                 listener()
             except Exception:
                 log.exception("bus listener failed")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether nats-py says something else than that its own closing has stumbled over the broken socket."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, RuntimeError) and "closed" in str(error))
+
+
+# That a connection is lost is told by ourselves, once.
+logging.getLogger("nats.aio.client").addFilter(_is_news)
 
 
 def _is_nobody(message: Msg) -> bool:
